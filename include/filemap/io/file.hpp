@@ -1,0 +1,97 @@
+#pragma once
+
+#include "filemap/coro/task.hpp"
+#include "filemap/io/engine.hpp"
+#include "filemap/io/unique_fd.hpp"
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <span>
+
+namespace filemap {
+
+/// When `co_await file.write(…)` returns.
+enum class acknowledgement : std::uint8_t {
+  complete,      ///< the kernel has done it
+  write_behind,  ///< the bytes are queued: what tokio::fs::File does
+};
+
+std::string_view to_string(acknowledgement when) noexcept;
+
+enum class sync_kind : std::uint8_t { fsync, fdatasync };
+
+/// A handle of an open file on an engine.
+///
+/// Where a call takes a `record`, it is filled when the operation itself has completed; that may be
+/// after the call has returned, so it must live until the next `flush`, `sync` or `read` of the
+/// same handle returns; of `close`, until the handle is destroyed. A call that took several system
+/// calls records the first `submitted` and `started`, the last `returned`, and the bytes of all.
+class file {
+ public:
+  file() = default;
+  file(const file&) = delete;
+  file& operator=(const file&) = delete;
+  /// Closes the descriptor, after whatever is still in flight on this handle.
+  virtual ~file() = default;
+
+  /// Writes at an offset, `at_cursor` or `at_end`. May take less than all of `data`.
+  virtual task<io_result> write(std::int64_t position, std::span<const std::byte> data,
+                                io_record* record = nullptr) = 0;
+  /// Reads at an offset or `at_cursor`; 0 bytes at the end of the file.
+  virtual task<io_result> read(std::int64_t position, std::span<std::byte> into,
+                               io_record* record = nullptr) = 0;
+  virtual task<io_result> sync(sync_kind kind, io_record* record = nullptr) = 0;
+  virtual task<io_result> stat(struct statx& into, io_record* record = nullptr) = 0;
+  virtual task<io_result> truncate(std::int64_t length, io_record* record = nullptr) = 0;
+  virtual task<io_result> seek(std::int64_t offset) = 0;
+  /// Waits until every acknowledged write has completed and returns the error of one that failed.
+  virtual task<io_result> flush() = 0;
+  /// Any other operation on this handle's descriptor (`request.fd` is set to it), for what
+  /// tokio::fs has no call for: sync_range, allocate, punch, drop_cache. It waits as `truncate`
+  /// does, but drop_cache, which like `stat` waits for nothing.
+  virtual task<io_result> apply(io_request request, io_record* record = nullptr) = 0;
+  /// Waits for what is in flight on this handle, whose failure is kept for a later call; no system
+  /// call. For who is to start operations on the descriptor itself, past the handle.
+  virtual task<> settle() = 0;
+  /// Closes the descriptor: at once by an operation of the engine, or, acknowledged early, after
+  /// what is in flight, and the result is 0. Every later call is -EBADF and touches no descriptor.
+  /// What was already started through `fd` may find the number free or another file's.
+  virtual task<io_result> close(io_record* record = nullptr) = 0;
+  /// A second handle of the same open file description: dup(2), so the cursor is shared.
+  /// Throws std::system_error (EMFILE; EBADF after `close`).
+  virtual task<std::unique_ptr<file>> clone() = 0;
+
+  /// -1 after `close`.
+  virtual int fd() const noexcept = 0;
+};
+
+/// What differs between tokio's versions; the defaults are those of 1.37 and later.
+struct write_behind_options {
+  std::size_t max_buffer = 2 << 20;  ///< bytes one write takes: 16 KiB up to 1.24, then 2 MiB
+  bool clone_waits = true;           ///< from 1.29 `try_clone` waits for the operation in flight
+
+  friend bool operator==(const write_behind_options&, const write_behind_options&) = default;
+};
+
+/// A handle whose calls return when the kernel has done what they ask for.
+std::unique_ptr<file> make_complete_file(engine& engine, unique_fd fd);
+
+/// tokio::fs::File, rule by rule (write_behind_file.cpp says which and where from). Such a handle
+/// may be destroyed with an operation in flight; the engine must outlive the operation.
+std::unique_ptr<file> make_write_behind_file(engine& engine, unique_fd fd,
+                                             const write_behind_options& options = {});
+
+/// `options` are of a write-behind handle.
+std::unique_ptr<file> make_file(engine& engine, unique_fd fd, acknowledgement when,
+                                const write_behind_options& options = {});
+
+/// open(2) with O_CLOEXEC added. Throws std::system_error naming the path.
+unique_fd open_file(const std::filesystem::path& path, int flags, unsigned mode = 0644);
+
+/// `write` until all of `data` is taken: in a write-behind handle all chunks but the last have
+/// completed then, and the last is in flight. The result is all of the bytes, or the first failure.
+task<io_result> write_all(file& file, std::int64_t position, std::span<const std::byte> data,
+                          io_record* record = nullptr);
+
+}  // namespace filemap

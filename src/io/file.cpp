@@ -1,0 +1,39 @@
+#include "filemap/io/file.hpp"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <system_error>
+#include <utility>
+
+namespace filemap {
+
+std::string_view to_string(acknowledgement when) noexcept {
+  return when == acknowledgement::complete ? "complete" : "write-behind";
+}
+
+std::unique_ptr<file> make_file(engine& engine, unique_fd fd, acknowledgement when,
+                                const write_behind_options& options) {
+  return when == acknowledgement::complete ? make_complete_file(engine, std::move(fd))
+                                           : make_write_behind_file(engine, std::move(fd), options);
+}
+
+unique_fd open_file(const std::filesystem::path& path, int flags, unsigned mode) {
+  unique_fd fd{::open(path.c_str(), flags | O_CLOEXEC, mode)};
+  if (!fd) throw std::system_error(errno, std::generic_category(), "open " + path.string());
+  return fd;
+}
+
+task<io_result> write_all(file& file, std::int64_t position, std::span<const std::byte> data,
+                          io_record* record) {
+  std::size_t written = 0;
+  do {
+    const auto at = position < 0 ? position : position + static_cast<std::int64_t>(written);
+    const auto result = co_await file.write(at, data.subspan(written), record);
+    if (!result.ok()) co_return result;
+    if (result.bytes() == 0) break;  // std's write_all calls this WriteZero; the count says it
+    written += result.bytes();
+  } while (written < data.size());
+  co_return io_result{static_cast<std::int32_t>(written)};
+}
+
+}  // namespace filemap

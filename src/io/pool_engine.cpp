@@ -1,0 +1,261 @@
+// The pool engine: blocking threads behind one queue, as tokio's blocking pool has them, so that
+// the races of tokio::fs happen here with the same shape. (tokio/src/runtime/blocking/pool.rs.)
+//
+//   loop's thread                              workers
+//   start() ── push, then signal or spawn ──►  pop ─ stall ─ system call ─┐
+//   wait()  ◄─ completed_, doorbell_ (an eventfd, only when the loop waits) ┘
+//
+// - One mutex, one condition variable, one FIFO queue.
+// - Submitting pushes under the lock. With an idle worker: take it from the idle count, count a
+//   notification and signal; the worker is taken by whoever signals, not by whoever wakes, so two
+//   submissions in a row never count on the same worker. Without one: start a thread, up to the
+//   limit; at the limit a busy worker will come to it.
+// - A worker drains the queue, then counts itself idle and waits. A wake is legitimate only while
+//   notifications are counted; otherwise it was spurious. After `keep_alive` idle it ends.
+// - At the end, operations that are queued and not mandatory complete with -ECANCELED; mandatory
+// ones
+//   (a write-behind file's writes) still run.
+//
+// Waits for time and for eventfds never reach a worker: see waiting_room.
+
+#include "filemap/io/engines.hpp"
+#include "filemap/io/unique_fd.hpp"
+
+#include "execute.hpp"
+#include "sequencer.hpp"
+#include "waiting_room.hpp"
+
+#include <cerrno>
+#include <condition_variable>
+#include <csignal>
+#include <mutex>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <system_error>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace filemap {
+
+namespace {
+
+class pool_engine final : public engine {
+ public:
+  explicit pool_engine(const pool_options& options) : options_(options) {
+    if (options_.threads == 0) options_.threads = 1;
+    if (!doorbell_) throw std::system_error(errno, std::system_category(), "eventfd");
+  }
+
+  ~pool_engine() override {
+    {
+      const std::lock_guard lock(mutex_);
+      shutdown_ = true;
+    }
+    work_.notify_all();
+    for (auto& [id, worker] : workers_) worker.join();  // none retires once shutdown_ is set
+    join_retired();
+    room_.cancel_all(ready_);
+    ready_.append(completed_);
+    order_.abandon(ready_);
+  }
+
+  void start(io_op& op) noexcept override {
+    ++in_flight_;
+    op.state = op_state::queued;
+    op.record = {};
+    if (op_queue next; order_.enter(op, next)) {
+      begin(op);
+    } else {
+      begin_all(next);
+    }
+  }
+
+  void wait(op_queue& done) override {
+    assert(in_flight_ > 0);
+    assert(!order_.in_chain() && "a chain is started as a whole");
+    do {  // once at least: who always has something ready must not starve who waits
+      {
+        const std::lock_guard lock(mutex_);
+        ready_.append(completed_);
+        loop_waits_ = ready_.empty();
+      }
+      const bool block = ready_.empty();
+      if (block || !room_.empty()) {
+        if (room_.poll(block, doorbell_.get(), ready_)) silence_doorbell();
+      }
+    } while (ready_.empty());
+    op_queue next;
+    for (auto* op = ready_.front(); op != nullptr; op = op->next) {
+      --in_flight_;
+      order_.leave(*op, next);
+      begin_all(next);
+    }
+    done.append(ready_);
+  }
+
+  void cancel(io_op& op) noexcept override {
+    if (op.held) {
+      op.cancelled = true;
+      return;
+    }
+    if (room_.cancel(op, ready_)) return;
+    const std::lock_guard lock(mutex_);
+    for (auto* queued = queue_.front(); queued != nullptr; queued = queued->next) {
+      if (queued != &op) continue;  // what a worker has popped cannot be cancelled
+      queue_.erase(op);
+      finish(op, -ECANCELED, clock::now());
+      ready_.push(op);
+      return;
+    }
+  }
+
+  std::size_t in_flight() const noexcept override { return in_flight_; }
+  engine_traits traits() const override { return {"pool", true, {}, {}}; }
+
+ private:
+  void begin_all(op_queue& next) noexcept {
+    filemap::begin_all(next, ready_, [this](io_op& op) { begin(op); });
+  }
+
+  void begin(io_op& op) noexcept {
+    op.record.submitted = clock::now();
+    switch (op.request.code) {
+      case opcode::sleep:
+        op.deadline = op.record.submitted + op.request.delay;
+        room_.admit(op);
+        break;
+      case opcode::read_event:
+        room_.admit(op);
+        break;
+      case opcode::nop:  // a turn of the loop, not work
+        execute(op);
+        ready_.push(op);
+        break;
+      default:
+        submit(op);
+    }
+  }
+
+  void submit(io_op& op) noexcept {
+    op.state = op_state::in_flight;  // here, because the state is the loop's thread's alone
+    const std::lock_guard lock(mutex_);
+    queue_.push(op);
+    if (idle_ > 0) {
+      --idle_;
+      ++notified_;
+      work_.notify_one();
+      return;
+    }
+    if (workers_.size() < options_.threads) spawn_worker();
+  }
+
+  // With no thread at all the operation would wait for ever, so then, and only then, the loop's own
+  // thread executes it.
+  void spawn_worker() noexcept {
+    join_retired();
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are the main thread's
+    try {
+      const auto id = ++last_worker_;
+      workers_.emplace(id, std::thread(&pool_engine::work, this, id));
+    } catch (const std::system_error&) {
+      if (workers_.empty()) {
+        while (auto* const op = queue_.pop()) {
+          execute(*op);
+          completed_.push(*op);
+        }
+      }
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
+
+  void work(std::uint32_t id) {
+    std::unique_lock lock(mutex_);
+    while (true) {
+      while (auto* const op = queue_.pop()) {
+        if (shutdown_ && !op->request.mandatory) {
+          finish(*op, -ECANCELED, clock::now());
+          completed_.push(*op);
+          continue;
+        }
+        op->record.worker = id;
+        lock.unlock();
+        if (op->request.delay > nanoseconds{0}) std::this_thread::sleep_for(op->request.delay);
+        execute(*op);
+        lock.lock();
+        completed_.push(*op);
+        if (std::exchange(loop_waits_, false)) ring_doorbell();
+      }
+      if (shutdown_) return;
+
+      ++idle_;
+      const auto deadline = clock::now() + options_.keep_alive;
+      while (true) {
+        const auto expired = work_.wait_until(lock, deadline) == std::cv_status::timeout;
+        if (notified_ > 0) {  // whoever notified has taken a worker from the idle count
+          --notified_;
+          break;
+        }
+        if (shutdown_) break;
+        if (expired) {
+          --idle_;
+          retire(id);
+          return;
+        }
+      }
+    }
+  }
+
+  // A thread cannot join itself. It calls this as its last act under the lock, so whoever holds the
+  // lock later can join it.
+  void retire(std::uint32_t id) {
+    const auto found = workers_.find(id);
+    retired_.push_back(std::move(found->second));
+    workers_.erase(found);
+  }
+
+  void join_retired() noexcept {
+    for (auto& worker : retired_) worker.join();
+    retired_.clear();
+  }
+
+  void ring_doorbell() const noexcept { ::eventfd_write(doorbell_.get(), 1); }
+  void silence_doorbell() const noexcept {
+    eventfd_t count = 0;
+    ::eventfd_read(doorbell_.get(), &count);
+  }
+
+  pool_options options_;
+
+  // The loop's thread only.
+  waiting_room room_;
+  op_queue ready_;
+  std::size_t in_flight_ = 0;
+  sequencer order_;
+  unique_fd doorbell_{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+
+  // Under the mutex.
+  std::mutex mutex_;
+  std::condition_variable work_;
+  op_queue queue_;
+  op_queue completed_;
+  std::size_t idle_ = 0;
+  std::size_t notified_ = 0;
+  std::uint32_t last_worker_ = 0;
+  bool shutdown_ = false;
+  bool loop_waits_ = false;
+  std::unordered_map<std::uint32_t, std::thread> workers_;
+  std::vector<std::thread> retired_;
+};
+
+}  // namespace
+
+std::unique_ptr<engine> make_pool_engine(const pool_options& options) {
+  return std::make_unique<pool_engine>(options);
+}
+
+}  // namespace filemap
