@@ -1,0 +1,57 @@
+#pragma once
+
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace filemap::litmus {
+
+/// Bytes that a test names, as `lorem[100..123]`. Patterns are numbered by the test; number 0 is
+/// `zeros` in every one, where `offset` is always 0. A pattern's bytes are never zero, differ from
+/// those of every other pattern, and are drawn anew for each round (pattern.hpp).
+struct slice {
+  std::uint16_t pattern = 0;
+  std::uint64_t offset = 0;  ///< bytes from the start of the pattern
+  std::uint64_t size = 0;    ///< bytes
+
+  friend auto operator<=>(const slice&, const slice&) = default;
+};
+
+inline constexpr std::uint16_t zeros = 0;
+/// For bytes of a real file that are none of the test's patterns.
+inline constexpr std::uint16_t unknown_bytes = 0xffff;
+
+/// What a file or a read holds, as slices in their order: the same bytes always have the same
+/// representation (slices that continue each other are one, none is empty), so contents compare by
+/// value.
+class contents {
+ public:
+  contents() = default;
+  explicit contents(slice only) { append(only); }
+
+  std::uint64_t size() const noexcept { return size_; }
+  bool empty() const noexcept { return size_ == 0; }
+  std::span<const slice> slices() const noexcept { return slices_; }
+
+  void append(slice next);
+  /// As pwrite(2) does: a gap before `offset` becomes zeros.
+  void write(std::uint64_t offset, slice data);
+  /// As ftruncate(2) does: growing adds zeros.
+  void resize(std::uint64_t size);
+  /// Zeros in [offset, offset + size), within the current size.
+  void punch(std::uint64_t offset, std::uint64_t size);
+  /// As pread(2) does: what there is of [offset, offset + size).
+  contents read(std::uint64_t offset, std::uint64_t size) const;
+
+  friend bool operator==(const contents&, const contents&) = default;
+  friend auto operator<=>(const contents&, const contents&) = default;
+
+ private:
+  std::vector<slice> slices_;
+  std::uint64_t size_ = 0;
+};
+
+}  // namespace filemap::litmus

@@ -1,0 +1,42 @@
+#pragma once
+
+#include "filemap/io/file.hpp"
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace filemap::litmus {
+
+enum class engine_kind : std::uint8_t { uring, pool, sync };
+
+/// A named point in the plane {who executes} × {when a write is acknowledged}.
+struct mode {
+  std::string name;
+  engine_kind engine = engine_kind::uring;
+  acknowledgement when = acknowledgement::complete;
+  bool flush = false;                ///< the writer flushes before it notifies
+  write_behind_options behind = {};  ///< with `write_behind`: which of tokio's versions
+
+  /// May a reader miss what was flushed? Only when writes are acknowledged early and nobody
+  /// flushes.
+  bool allows_stale_reads() const noexcept {
+    return when == acknowledgement::write_behind && !flush;
+  }
+  /// The same with a flush; its name says so.
+  mode with_flush() const;
+
+  friend bool operator==(const mode&, const mode&) = default;
+};
+
+/// uring, blocking-pool, tokio-fs, uring-write-behind, sync.
+std::span<const mode> all_modes();
+
+/// Older versions of a mode, to be asked for by name: tokio-fs-1.24.
+std::span<const mode> older_modes();
+
+/// Of either list; nullptr when there is no mode of this name.
+const mode* find_mode(std::string_view name);
+
+}  // namespace filemap::litmus

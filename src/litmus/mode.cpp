@@ -1,0 +1,45 @@
+#include "filemap/litmus/mode.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace filemap::litmus {
+
+mode mode::with_flush() const {
+  mode flushing = *this;
+  flushing.name += "+flush";
+  flushing.flush = true;
+  return flushing;
+}
+
+std::span<const mode> all_modes() {
+  static const std::array modes = {
+      mode{"uring", engine_kind::uring, acknowledgement::complete},
+      mode{"blocking-pool", engine_kind::pool, acknowledgement::complete},
+      mode{"tokio-fs", engine_kind::pool, acknowledgement::write_behind},
+      mode{"uring-write-behind", engine_kind::uring, acknowledgement::write_behind},
+      mode{"sync", engine_kind::sync, acknowledgement::complete},
+  };
+  return modes;
+}
+
+std::span<const mode> older_modes() {
+  static const std::array modes = {
+      mode{.name = "tokio-fs-1.24",
+           .engine = engine_kind::pool,
+           .when = acknowledgement::write_behind,
+           .behind = {.max_buffer = 16 << 10, .clone_waits = false}},
+  };
+  return modes;
+}
+
+const mode* find_mode(std::string_view name) {
+  for (const auto modes : {all_modes(), older_modes()}) {
+    const auto found = std::find_if(modes.begin(), modes.end(),
+                                    [&](const mode& mode) { return mode.name == name; });
+    if (found != modes.end()) return &*found;
+  }
+  return nullptr;
+}
+
+}  // namespace filemap::litmus

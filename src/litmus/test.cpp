@@ -1,0 +1,240 @@
+#include "filemap/litmus/test.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace filemap::litmus {
+
+namespace {
+
+template <typename Value>
+bool compare(const Value& left, comparison how, const Value& right) {
+  switch (how) {
+    case comparison::equal:
+      return left == right;
+    case comparison::not_equal:
+      return left != right;
+    case comparison::less:
+      return left < right;
+    case comparison::less_equal:
+      return left <= right;
+    case comparison::greater:
+      return left > right;
+    case comparison::greater_equal:
+      return left >= right;
+  }
+  return false;
+}
+
+bool compare_data(const atom& atom, const contents& data) {
+  if (!atom.from) return compare(data, atom.how, atom.value);
+  return compare(data.read(*atom.from, atom.value.size()), atom.how, atom.value);
+}
+
+bool holds(const atom& atom, const final_state& state) {
+  const auto number = [&](std::uint64_t value) {
+    return compare(static_cast<std::int64_t>(value), atom.how, atom.number);
+  };
+  if (atom.of_file) {
+    const auto& file = state.files[atom.index];
+    if (!file.exists) return false;
+    return atom.what == field::size ? number(file.data.size()) : compare_data(atom, file.data);
+  }
+  const auto& value = state.registers[atom.index];
+  if (!value.set) return false;
+  switch (atom.what) {
+    case field::res:
+      return compare(value.res, atom.how, atom.number);
+    case field::size:
+      return number(value.size);
+    case field::data:
+      return compare_data(atom, value.data);
+  }
+  return false;
+}
+
+bool holds(const condition& condition, std::size_t at, const final_state& state) {
+  using kind = condition_node::kind;
+  const auto& node = condition.nodes[at];
+  switch (node.what) {
+    case kind::atom:
+      return holds(node.atom, state);
+    case kind::conjunction:
+      return holds(condition, node.left, state) && holds(condition, node.right, state);
+    case kind::disjunction:
+      return holds(condition, node.left, state) || holds(condition, node.right, state);
+    case kind::negation:
+      return !holds(condition, node.left, state);
+  }
+  return false;
+}
+
+}  // namespace
+
+namespace {
+
+// The process with a flush of every handle it has written to since, before it tells anybody.
+// `moved` says where each of its statements has come to.
+process_declaration with_flush(const process_declaration& process,
+                               std::vector<std::uint8_t>& moved) {
+  auto flushing = process;
+  flushing.body.clear();
+  std::vector<std::uint8_t> written;  // handles
+  auto group = flushing.groups.begin();
+  for (std::size_t at = 0; at < process.body.size(); ++at) {
+    const auto& statement = process.body[at];
+    if (statement.what == verb::store || statement.what == verb::notify) {
+      for (const auto handle : written) {
+        auto& flush = flushing.body.emplace_back();
+        flush.what = verb::flush;
+        flush.operand = handle;
+        flush.line = statement.line;
+      }
+      written.clear();
+    }
+    const bool writes = statement.what == verb::append || statement.what == verb::write;
+    if (writes && std::find(written.begin(), written.end(), statement.operand) == written.end()) {
+      written.push_back(statement.operand);
+    }
+    if (group != flushing.groups.end() && group->first == at) {
+      group->first = static_cast<std::uint16_t>(flushing.body.size());
+      ++group;
+    }
+    moved.push_back(static_cast<std::uint8_t>(flushing.body.size()));
+    flushing.body.push_back(statement);
+  }
+  return flushing;
+}
+
+}  // namespace
+
+bool closes_what_others_use(const test& test) {
+  const auto named_by = [&](std::uint8_t handle) {
+    while (test.handles[handle].from == handle_origin::same) handle = test.handles[handle].source;
+    return handle;
+  };
+  const auto uses = [&](const process_declaration& process, std::uint8_t closed) {
+    return std::any_of(process.body.begin(), process.body.end(), [&](const statement& other) {
+      return (uses_handle(other.what) && named_by(other.operand) == closed) ||
+             (other.what == verb::clone && named_by(other.other) == closed);
+    });
+  };
+  for (const auto& process : test.processes) {
+    for (const auto& statement : process.body) {
+      if (statement.what != verb::close) continue;
+      for (const auto& other : test.processes) {
+        if (&other != &process && uses(other, named_by(statement.operand))) return true;
+      }
+    }
+  }
+  return false;
+}
+
+test with_flush(const test& test) {
+  auto flushing = test;
+  std::vector<std::vector<std::uint8_t>> moved(test.processes.size());
+  for (std::size_t i = 0; i < test.processes.size(); ++i) {
+    flushing.processes[i] = with_flush(test.processes[i], moved[i]);
+  }
+  for (auto& process : flushing.processes) {
+    for (auto& statement : process.body) {
+      if (statement.what == verb::cancel) {
+        statement.other = moved[statement.operand][statement.other];
+      }
+    }
+  }
+  return flushing;
+}
+
+observed_fields observed_by(const test& test) {
+  observed_fields observed;
+  observed.registers.resize(test.registers.size());
+  observed.files.resize(test.files.size());
+  for (const auto& node : test.condition.nodes) {
+    if (node.what != condition_node::kind::atom) continue;
+    const auto& atom = node.atom;
+    auto& fields = (atom.of_file ? observed.files : observed.registers)[atom.index];
+    fields.res = fields.res || atom.what == field::res;
+    fields.size = fields.size || atom.what == field::size;
+    fields.data = fields.data || atom.what == field::data;
+  }
+  return observed;
+}
+
+final_state project(const observed_fields& observed, final_state state) {
+  for (std::size_t i = 0; i < state.registers.size(); ++i) {
+    const auto& fields = observed.registers[i];
+    auto& value = state.registers[i];
+    if (!fields.res && !fields.size && !fields.data) value.set = false;
+    if (!fields.res) value.res = 0;
+    if (!fields.size) value.size = 0;
+    if (!fields.data) value.data = {};
+  }
+  for (std::size_t i = 0; i < state.files.size(); ++i) {
+    const auto& fields = observed.files[i];
+    auto& file = state.files[i];
+    if (!fields.size && !fields.data) {
+      file = {};
+    } else if (!fields.data) {  // its size is all that shows
+      file.data = contents{{zeros, 0, file.data.size()}};
+    }
+  }
+  return state;
+}
+
+bool holds(const condition& condition, const final_state& state) {
+  return holds(condition, condition.root, state);
+}
+
+bool counts(const condition& condition, const final_state& state) {
+  return holds(condition, state) != (condition.quantifier == quantifier::forall);
+}
+
+std::string to_string(const test& test, const contents& contents) {
+  if (contents.empty()) return "\"\"";
+  std::string text;
+  for (const auto& slice : contents.slices()) {
+    if (!text.empty()) text += ' ';
+    if (slice.pattern == unknown_bytes) {
+      text += fmt::format("unknown[{}]", slice.size);
+    } else if (slice.offset == 0) {
+      text += fmt::format("{}[{}]", test.patterns[slice.pattern], slice.size);
+    } else {
+      text += fmt::format("{}[{}..{}]", test.patterns[slice.pattern], slice.offset,
+                          slice.offset + slice.size);
+    }
+  }
+  return text;
+}
+
+std::string to_string(const test& test, const final_state& state) {
+  const auto observed = observed_by(test);
+  std::string text;
+  const auto add = [&](const std::string& name, const std::string& value) {
+    fmt::format_to(std::back_inserter(text), "{}{}={};", text.empty() ? "" : " ", name, value);
+  };
+  for (std::size_t i = 0; i < test.registers.size(); ++i) {
+    const auto& fields = observed.registers[i];
+    const auto& value = state.registers[i];
+    const auto name = fmt::format("P{}:{}", test.registers[i].process, test.registers[i].name);
+    const auto field = [&](bool shown, const char* suffix, const std::string& what) {
+      if (shown) add(name + suffix, value.set ? what : "unset");
+    };
+    field(fields.res, ".res", std::to_string(value.res));
+    field(fields.size, ".size", std::to_string(value.size));
+    field(fields.data, "", to_string(test, value.data));
+  }
+  for (std::size_t i = 0; i < test.files.size(); ++i) {
+    const auto& fields = observed.files[i];
+    const auto& file = state.files[i];
+    const auto& name = test.files[i].name;
+    if (fields.size) add(name + ".size", file.exists ? std::to_string(file.data.size()) : "none");
+    if (fields.data) add(name, file.exists ? to_string(test, file.data) : "none");
+  }
+  return text;
+}
+
+}  // namespace filemap::litmus
