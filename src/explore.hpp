@@ -1,0 +1,19 @@
+#pragma once
+
+#include "options.hpp"
+#include "report/exploration.hpp"
+#include "work_directory.hpp"
+
+#include <atomic>
+
+namespace filemap {
+
+/// Explores every test that was asked for, in every mode. What fails on the way ends the run and
+/// stands in `exploration_run::failure`; what was found until then is kept.
+exploration_run run_exploration(const options& asked, const work_directory& directory,
+                                const std::atomic<bool>& interrupt);
+
+/// Executes the schedule that was asked for. Throws usage_error when it is none of the test.
+replayed_run run_replay(const options& asked, const work_directory& directory);
+
+}  // namespace filemap

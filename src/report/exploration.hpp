@@ -1,0 +1,57 @@
+#pragma once
+
+#include "filemap/environment.hpp"
+#include "filemap/litmus/exploration.hpp"
+
+#include "options.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace filemap {
+
+/// A test in one mode: explored, or one schedule of it replayed, or neither.
+struct explored_mode {
+  litmus::mode mode;
+  std::string cannot_run;  ///< why this kernel cannot run the mode; else empty
+  std::optional<litmus::exploration_result> result;
+};
+
+struct explored_test {
+  litmus::test test;
+  std::vector<explored_mode> modes;
+};
+
+/// What `--explore` comes to. Every output is a function of it.
+struct exploration_run {
+  options asked;
+  std::vector<explored_test> tests;
+  filesystem_info filesystem;
+  bool interrupted = false;
+  std::string failure;  ///< what ended it early, as one line; else empty
+};
+
+/// What `--replay` comes to.
+struct replayed_run {
+  litmus::test test;
+  litmus::mode mode;
+  litmus::executed_schedule schedule;
+  bool judged = false;  ///< the model could say what is allowed
+  bool allowed = true;  ///< by the model
+};
+
+/// May a schedule come to a state that the test asks about as bad? Unknown without a judgement.
+bool allows_violations(const litmus::test& test, const litmus::exploration_result& result);
+
+int exit_status_of(const exploration_run& run);
+int exit_status_of(const replayed_run& run, bool strict);
+
+/// For a person. `color`: with ANSI escapes.
+std::string text_report(const exploration_run& run, bool color);
+std::string text_report(const replayed_run& run, bool color);
+
+/// docs/exploration.schema.json describes it.
+std::string json_report(const exploration_run& run);
+
+}  // namespace filemap

@@ -1,0 +1,115 @@
+// An exploration as JSON. What the fields mean stands in docs/exploration.schema.json; a test holds
+// the two together.
+
+#include "config.hpp"
+#include "report/exploration.hpp"
+
+#include <chrono>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+namespace filemap {
+
+namespace {
+
+using json = nlohmann::ordered_json;
+using litmus::exploration_result;
+
+json known(const std::string& text) { return text.empty() ? json() : json(text); }
+
+template <typename Range, typename Convert>
+json list(const Range& range, const Convert& convert) {
+  auto result = json::array();
+  for (const auto& element : range) result.push_back(convert(element));
+  return result;
+}
+
+std::string operation(const litmus::test& test, const litmus::step& step) {
+  return "P" + std::to_string(step.process) + ":" + to_string(test, step.what);
+}
+
+json to_json(const litmus::test& test, const litmus::explanation& why,
+             const litmus::executed_schedule& done) {
+  json mended;
+  if (why.mended_by) {
+    mended = {{"change", why.mended_by->change},
+              {"schedules", why.mended_by->schedules},
+              {"violating", why.mended_by->violating}};
+  }
+  return {
+      {"acknowledged_early", why.acknowledged_early},
+      {"needed_before", operation(test, done.steps[why.earlier])},
+      {"needed_after", operation(test, done.steps[why.later])},
+      {"path", list(why.path, [&](auto at) { return operation(test, done.steps[at]); })},
+      {"mended_by", mended},
+  };
+}
+
+json to_json(const litmus::test& test, const exploration_result& result) {
+  const auto states = list(result.states, [&](const auto& seen) -> json {
+    const auto& [state, schedules] = seen;
+    return {{"state", to_string(test, state)},
+            {"schedules", schedules},
+            {"violates", counts(test.condition, state)},
+            {"allowed", result.judged ? json(result.not_allowed.count(state) == 0) : json()}};
+  });
+  json violation;
+  if (result.violation) {
+    violation = {
+        {"witness", to_string(result.violation->witness)},
+        {"state", to_string(test, result.violation->state)},
+        {"why", result.why ? to_json(test, *result.why, *result.violation) : json()},
+    };
+  }
+  return {
+      {"schedules", result.schedules},
+      {"violating", result.violating},
+      {"deadlocks", result.deadlocks},
+      {"cut", result.cut},
+      {"sampled", result.sampled},
+      {"complete", result.complete},
+      {"seconds", std::chrono::duration<double>(result.spent).count()},
+      {"states", states},
+      {"allowed_states", result.judged ? json(result.allowed.size()) : json()},
+      {"as_allowed", result.judged ? json(result.as_allowed()) : json()},
+      {"violation", violation},
+      {"deadlock", result.deadlock ? json(to_string(result.deadlock->witness)) : json()},
+  };
+}
+
+json to_json(const litmus::test& test, const explored_mode& mode) {
+  return {
+      {"mode", mode.mode.name},
+      {"cannot_run", known(mode.cannot_run)},
+      {"result", mode.result ? to_json(test, *mode.result) : json()},
+  };
+}
+
+json to_json(const explored_test& explored) {
+  return {
+      {"name", explored.test.name},
+      {"question", explored.test.question},
+      {"modes",
+       list(explored.modes, [&](const auto& mode) { return to_json(explored.test, mode); })},
+  };
+}
+
+}  // namespace
+
+std::string json_report(const exploration_run& run) {
+  const json report = {
+      {"schema_version", 1},
+      {"version", FILEMAP_VERSION},
+      {"command", run.asked.command},
+      {"seed", std::to_string(run.asked.seed)},
+      {"filesystem", run.filesystem.type},
+      {"tests", list(run.tests, [](const auto& explored) { return to_json(explored); })},
+      {"interrupted", run.interrupted},
+      {"failure", known(run.failure)},
+      {"exit_status", exit_status_of(run)},
+  };
+  return report.dump(2, ' ', false, json::error_handler_t::replace) + '\n';
+}
+
+}  // namespace filemap

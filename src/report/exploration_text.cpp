@@ -1,0 +1,283 @@
+// The report of an exploration for a person: of each mode what its schedules came to, and of one
+// that came to something bad why, and what would mend it.
+
+#include "filemap/litmus/model.hpp"
+
+#include "report/exploration.hpp"
+#include "report/names.hpp"
+#include "report/report.hpp"
+#include "units.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace filemap {
+
+using litmus::executed_schedule;
+using litmus::exploration_result;
+using litmus::step;
+
+namespace {
+
+/// A step begins, is acknowledged early, or its operation executes.
+struct event {
+  instant when;
+  const litmus::step* step;
+  enum { whole, queued, executed } what;
+};
+
+std::vector<event> events_of(const std::vector<step>& steps) {
+  std::vector<event> events;
+  for (const auto& step : steps) {
+    if (!step.io.complete()) {
+      if (step.returned != instant{}) events.push_back({step.returned, &step, event::whole});
+      continue;
+    }
+    const auto began = step.io.started != instant{} ? step.io.started : step.io.submitted;
+    const bool early = step.acknowledged_early() && !step.batched;
+    if (early) events.push_back({step.returned, &step, event::queued});
+    events.push_back({began, &step, early ? event::executed : event::whole});
+  }
+  std::stable_sort(events.begin(), events.end(),
+                   [](const event& a, const event& b) { return a.when < b.when; });
+  return events;
+}
+
+std::string plural(std::uint64_t count, std::string_view what) {
+  return fmt::format("{} {}{}", format_count(count), what, count == 1 ? "" : "s");
+}
+
+class writer {
+ public:
+  explicit writer(bool color) : color_(color) {}
+
+  std::string report(const exploration_run& run) {
+    for (const auto& explored : run.tests) {
+      if (&explored != run.tests.data()) line("");
+      title(explored.test);
+      for (const auto& mode : explored.modes) section(run, explored.test, mode);
+    }
+    line("");
+    line("Filesystem    {} on {} ({})", run.filesystem.type, run.filesystem.mount_point,
+         run.filesystem.source);
+    line("Seed          {}", run.asked.seed);
+    if (run.interrupted)
+      line("{}", paint("33", "Interrupted: these are the schedules until then."));
+    return std::move(text_);
+  }
+
+  std::string report(const replayed_run& run) {
+    const auto& done = run.schedule;
+    title(run.test);
+    line("");
+    line("{}  schedule {}", bold(run.mode.name), to_string(done.witness));
+    time_line(run.test, done);
+    if (done.deadlock) {
+      line("{}", paint("31", "Deadlock: nothing can execute, and not all have ended."));
+      return std::move(text_);
+    }
+    line("State         {}", to_string(run.test, done.state));
+    const bool forbids = run.judged && !run.allowed;
+    line("Verdict       {}",
+         forbids       ? paint("31", "not allowed: the kernel, the engine or the model is wrong")
+         : done.counts ? paint("33", std::string(bad_word(run.test)) + ", as the mode may")
+                       : paint("32", "ok"));
+    return std::move(text_);
+  }
+
+ private:
+  template <typename... Args>
+  void line(fmt::format_string<Args...> format, Args&&... args) {
+    fmt::format_to(std::back_inserter(text_), format, std::forward<Args>(args)...);
+    text_ += '\n';
+  }
+  std::string paint(std::string_view code, std::string_view text) const {
+    return color_ ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : std::string(text);
+  }
+  std::string bold(std::string_view text) const { return paint("1", text); }
+
+  void title(const litmus::test& test) {
+    line("{}", bold(fmt::format("{}: {}", test.name, test.question)));
+  }
+
+  static bool asks_for(const litmus::test& test) {
+    return test.condition.quantifier == litmus::quantifier::exists;
+  }
+  static std::string_view bad_word(const litmus::test& test) {
+    return asks_for(test) ? "reaches what the test asks for" : "violates";
+  }
+
+  void section(const exploration_run& run, const litmus::test& test, const explored_mode& mode) {
+    line("");
+    if (!mode.result) {
+      line("{}: {}", bold(mode.mode.name),
+           mode.cannot_run.empty() ? "not explored" : "cannot run: " + mode.cannot_run);
+      return;
+    }
+    const auto& result = *mode.result;
+    line("{}: {}", bold(mode.mode.name), summary(test, result));
+    states(test, result);
+    remarks(run, result);
+    if (result.violation) {
+      why(test, result);
+      replay_line("Replay", test, result, *result.violation);
+    }
+    if (result.deadlock) replay_line("Deadlock", test, result, *result.deadlock);
+  }
+
+  std::string summary(const litmus::test& test, const exploration_result& result) const {
+    const auto verb = asks_for(test) ? "reach what the test asks for" : "violate";
+    auto text =
+        fmt::format("{}{}, {} {}", plural(result.schedules, "schedule"),
+                    result.sampled > 0 ? " (a sample)" : "", format_count(result.violating), verb);
+    if (result.deadlocks > 0) {
+      text += fmt::format(", {} deadlock", format_count(result.deadlocks));
+    }
+    if (!result.as_allowed()) return text + paint("31", ": not allowed by the model");
+    if (result.violating > 0 || !result.complete) return text;
+    const auto outcome = asks_for(test) ? "what the test asks for" : "the forbidden outcome";
+    if (result.judged && !allows_violations(test, result)) {
+      return text + paint("32", fmt::format(": {} cannot be reached", outcome));
+    }
+    return text + fmt::format(": {} is not reached by whole operations, one at a time", outcome);
+  }
+
+  void states(const litmus::test& test, const exploration_result& result) {
+    line("States ({}{})", plural(result.states.size(), "state"),
+         result.judged ? fmt::format("; the model allows {}", result.allowed.size()) : "");
+    for (const auto& [state, schedules] : result.states) {
+      const bool forbidden = result.not_allowed.count(state) > 0;
+      line("{:>10} {}> {}{}", schedules, counts(test.condition, state) ? '*' : ':',
+           to_string(test, state), forbidden ? paint("31", "   not allowed") : "");
+    }
+    line("Observation {}/{} {} {} {}", test.name, result.mode.name,
+         litmus::frequency_word(result.violating, result.schedules), result.violating,
+         result.schedules - result.violating);
+  }
+
+  void remarks(const exploration_run& run, const exploration_result& result) {
+    const auto seconds = std::chrono::duration<double>(result.spent).count();
+    const auto rate = static_cast<double>(result.schedules + result.cut) / seconds;
+    line("Search        {}; {} per second",
+         result.interrupted ? "interrupted"
+         : result.complete  ? "complete"
+                            : "not complete",
+         format_count(static_cast<std::uint64_t>(rate)));
+    if (result.sampled > 0) {
+      line("              {} drawn by probabilistic concurrency testing, --seed {}",
+           plural(result.sampled, "schedule"), run.asked.seed);
+    }
+  }
+
+  void why(const litmus::test& test, const exploration_result& result) {
+    const auto& done = *result.violation;
+    if (!result.why) {
+      line("Why           no order between two of its operations would prevent it");
+      witness(test, done);
+      return;
+    }
+    const auto& why = *result.why;
+    const auto& earlier = done.steps[why.earlier];
+    const auto& later = done.steps[why.later];
+    const auto first = to_string(test, earlier.what);
+    const auto second = to_string(test, later.what);
+    if (why.acknowledged_early) {
+      line(
+          "Why   P{}:{} was acknowledged when its bytes were queued, not when the kernel had them.",
+          earlier.process, to_string(earlier.what.what));
+      line("      needed   {} executed → {}", first, second);
+      std::string path = first + " queued";
+      for (const auto at : why.path) path += " → " + to_string(test, done.steps[at].what);
+      line("      have     {} → {}", path, second);
+    } else {
+      line("Why   Nothing orders P{}:{} and P{}:{}.", earlier.process, first, later.process,
+           second);
+      line("      needed   {} → {}", first, second);
+    }
+    witness(test, done);
+    if (!why.mended_by) return;
+    const auto& mended = *why.mended_by;
+    line("      mended by  {}   {} of {} {}", mended.change, mended.violating,
+         plural(mended.schedules, "schedule"), mended.schedules == 1 ? "violates" : "violate");
+  }
+
+  void witness(const litmus::test& test, const executed_schedule& done) {
+    std::string words;
+    for (const auto& event : events_of(done.steps)) {
+      const auto what = event.step->what.what;
+      if (!litmus::is_file_operation(what)) continue;
+      words +=
+          fmt::format("{}.{}  ", to_string(what), event.what == event::queued ? "queue" : "run");
+    }
+    line("      witness  {}   {}", words, to_string(test, done.state));
+  }
+
+  void replay_line(std::string_view what, const litmus::test& test,
+                   const exploration_result& result, const executed_schedule& done) {
+    line("{:<7} {}", what,
+         shell_command({"filemap-uring", test.name, "--mode", result.mode.name, "--replay",
+                        to_string(done.witness)}));
+  }
+
+  void time_line(const litmus::test& test, const executed_schedule& done) {
+    line("Time line");
+    std::size_t number = 0;
+    for (const auto& event : events_of(done.steps)) {
+      line("{:>10}  P{}  {:<20}  {}", ++number, event.step->process,
+           to_string(test, event.step->what), outcome_of(event));
+    }
+  }
+
+  static std::string outcome_of(const event& event) {
+    if (event.what == event::queued) return "queued";
+    const auto& io = event.step->io;
+    if (!io.complete()) return "";
+    return fmt::format("{}{}", event.what == event::executed ? "executed: " : "",
+                       io.res < 0 ? "-" + error_name(-io.res) : std::to_string(io.res));
+  }
+
+  const bool color_;
+  std::string text_;
+};
+
+}  // namespace
+
+bool allows_violations(const litmus::test& test, const exploration_result& result) {
+  return litmus::counted(test, result.allowed) > 0;
+}
+
+int exit_status_of(const exploration_run& run) {
+  bool forbidden = false;
+  bool deadlock = false;
+  bool cannot_run = false;
+  for (const auto& explored : run.tests) {
+    for (const auto& mode : explored.modes) {
+      cannot_run = cannot_run || !mode.cannot_run.empty();
+      if (!mode.result) continue;
+      const auto& result = *mode.result;
+      const bool bad = run.asked.strict || !result.judged;
+      forbidden = forbidden || !result.as_allowed() || (bad && result.violating > 0);
+      deadlock = deadlock || result.deadlocks > 0;
+    }
+  }
+  if (forbidden) return exit_forbidden;
+  if (deadlock) return exit_hang;
+  if (!run.failure.empty()) return exit_environment;
+  if (run.interrupted) return exit_interrupted;
+  return cannot_run ? exit_cannot_run : exit_ok;
+}
+
+int exit_status_of(const replayed_run& run, bool strict) {
+  if (!run.allowed || (run.schedule.counts && (strict || !run.judged))) return exit_forbidden;
+  return run.schedule.deadlock ? exit_hang : exit_ok;
+}
+
+std::string text_report(const exploration_run& run, bool color) {
+  return writer(color).report(run);
+}
+std::string text_report(const replayed_run& run, bool color) { return writer(color).report(run); }
+
+}  // namespace filemap

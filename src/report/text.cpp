@@ -1,0 +1,553 @@
+// The report for a person: a section a mode, one table of all, the story if there is one, and what
+// the numbers must be read with.
+
+#include "report/report.hpp"
+#include "units.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <iterator>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace filemap {
+
+using litmus::mode_result;
+using litmus::outcome;
+using litmus::round_trace;
+using litmus::step;
+using litmus::verb;
+
+namespace {
+
+std::string words_or(const std::vector<std::string>& words, std::string_view none) {
+  return words.empty() ? std::string(none) : fmt::format("{}", fmt::join(words, " "));
+}
+
+std::string ceiling_text(const operation_ceiling& ceiling) {
+  return fmt::format(
+      "at most Linux {}, {}", to_string(ceiling.version),
+      ceiling.enforced ? "enforced by the kernel" : "on trust, as enforcing it takes Linux 5.10");
+}
+
+class text_writer {
+ public:
+  text_writer(const run_result& run, bool color) : run_(run), color_(color) {}
+
+  std::string results() {
+    line("{}", bold(fmt::format("{}: {}", run_.test.name, run_.test.question)));
+    for (const auto& mode : run_.modes) section(mode);
+    if (run_.modes.size() > 1) {
+      table();
+      differences();
+      if (!is_litmus_test()) story();
+    }
+    return std::move(text_);
+  }
+
+  // What all runs have in common.
+  std::string surroundings() {
+    host_and_filesystem();
+    return std::move(text_);
+  }
+
+ private:
+  template <typename... Args>
+  void line(fmt::format_string<Args...> format, Args&&... args) {
+    fmt::format_to(std::back_inserter(text_), format, std::forward<Args>(args)...);
+    text_ += '\n';
+  }
+
+  std::string escaped(std::string_view code, std::string_view text) const {
+    return color_ ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : std::string(text);
+  }
+  std::string bold(std::string_view text) const { return escaped("1", text); }
+  std::string judged(verdict verdict, std::string_view text) const {
+    switch (verdict) {
+      case verdict::ok:
+        return escaped("32", text);
+      case verdict::forbidden:
+      case verdict::error:
+      case verdict::hang:
+        return escaped("31", text);
+      default:
+        return escaped("33", text);
+    }
+  }
+
+  // --- one mode
+  // ------------------------------------------------------------------------------------
+
+  void section(const mode_result& mode) {
+    const auto verdict = verdict_of(mode, run_.asked.strict);
+    line("");
+    line("{}  {}", bold(mode.mode.name), describe(mode));
+    if (verdict == verdict::cannot_run) {
+      line("Verdict       {}: {}", judged(verdict, "cannot run"), mode.cannot_run);
+      return;
+    }
+    if (verdict == verdict::no_rounds) {
+      line("Verdict       {}",
+           judged(verdict,
+                  run_.interrupted ? "no rounds: interrupted before the first" : "no rounds"));
+      return;
+    }
+    if (is_litmus_test()) states(mode);
+    histogram(mode);
+    const auto bad = mode.violation_count();
+    line("Observation {} {} {} {}", observation_name(mode), observation_word(mode), bad,
+         good_rounds(mode));
+    line("Verdict       {}",
+         judged(verdict, is_litmus_test() ? explain_test(verdict, mode) : explain(verdict)));
+    line("Violations    {}", violations(mode));
+    hazards(mode);
+    line("Rounds        {} per second", format_count(rounds_per_second(mode)));
+    latencies(mode);
+    if (!mode.violations.empty()) {
+      time_line(mode, mode.violations.front(), "First violation");
+    } else if (!mode.hazardous.empty()) {
+      time_line(mode, mode.hazardous.front(), "First hazard");
+    }
+  }
+
+  std::string observation_name(const mode_result& mode) const {
+    return run_.modes.size() == 1 ? run_.test.name : run_.test.name + "/" + mode.mode.name;
+  }
+
+  std::string describe(const mode_result& mode) const {
+    constexpr std::array engines = {"one io_uring", "blocking threads", "one thread, inline"};
+    const bool early = mode.mode.when == acknowledgement::write_behind;
+    return fmt::format("{}; a write is acknowledged when {}{}; {} is {}",
+                       engines[static_cast<std::size_t>(mode.mode.engine)],
+                       early ? "its bytes are queued" : "the kernel has done it",
+                       mode.mode.flush ? ", then flushed" : "",
+                       is_litmus_test() ? "what the test asks about" : "a stale read",
+                       mode.allows_violations() ? "allowed" : "forbidden");
+  }
+
+  // A litmus test asks about states; the experiment checks itself.
+  bool is_litmus_test() const { return !run_.test.condition.nodes.empty(); }
+
+  // As litmus7 prints them: '*' before those that the condition asks about. What the model allows
+  // and no round has shown follows, so that one sees how much of what could happen did.
+  void states(const mode_result& mode) {
+    constexpr std::size_t most_unseen = 8;
+    const auto& model = *mode.model;
+    std::vector<std::pair<const litmus::final_state*, litmus::state_line>> seen;
+    for (const auto& [state, entry] : mode.states) seen.emplace_back(&state, entry);
+    std::stable_sort(seen.begin(), seen.end(), [](const auto& a, const auto& b) {
+      return a.second.rounds > b.second.rounds;
+    });
+    std::vector<const litmus::final_state*> unseen;
+    for (const auto& allowed : model.allowed) {
+      // What is allowed as it is has not shown that a mixture, which it matches too, can be.
+      const bool shown =
+          std::any_of(mode.states.begin(), mode.states.end(), [&](const auto& entry) {
+            return model.allowed.contains(entry.first) ? entry.first == allowed
+                                                       : litmus::allows({allowed}, entry.first);
+          });
+      if (!shown) unseen.push_back(&allowed);
+    }
+    line("States        {} of {} that the model allows{}", model.allowed.size() - unseen.size(),
+         model.allowed.size(), model.complete ? "" : ", whose search was cut short");
+    for (const auto& [state, entry] : seen) {
+      line("{:>10} {}> {}{}", entry.rounds, entry.counts ? '*' : ':', to_string(run_.test, *state),
+           entry.allowed || !model.complete ? "" : escaped("31", "   not allowed by the model"));
+    }
+    for (std::size_t i = 0; i < std::min(unseen.size(), most_unseen); ++i) {
+      line("{:>10} {}> {}   allowed, not seen", 0,
+           counts(run_.test.condition, *unseen[i]) ? '*' : ':', to_string(run_.test, *unseen[i]));
+    }
+    if (unseen.size() > most_unseen) line("{:>10}    and {} more", "", unseen.size() - most_unseen);
+  }
+
+  static std::string explain_test(verdict verdict, const mode_result& mode) {
+    switch (verdict) {
+      case verdict::ok:
+        return "ok: the model has no state that the test asks about, and none was seen";
+      case verdict::forbidden:
+        return mode.unexpected_count() > 0
+                   ? "forbidden: a state was seen that the model does not allow"
+                   : "forbidden: a state that the test asks about was seen";
+      case verdict::allowed:
+        return "allowed: a state that the test asks about was seen, and the model has it";
+      case verdict::hazards_only:
+      case verdict::not_exercised:
+        return "not exercised: the model has a state that the test asks about, and none was seen "
+               "(--explore looks for it)";
+      default:
+        return std::string(explain(verdict));
+    }
+  }
+
+  void histogram(const mode_result& mode) {
+    // A test's states stand above; what is left are rounds that had none.
+    if (is_litmus_test() && mode.count(outcome::error) + mode.count(outcome::hang) == 0) return;
+    line("Histogram ({} outcome{})", mode.histogram.size(), mode.histogram.size() == 1 ? "" : "s");
+    std::vector<std::pair<std::string, litmus::histogram_line>> lines(mode.histogram.begin(),
+                                                                      mode.histogram.end());
+    std::stable_sort(lines.begin(), lines.end(), [](const auto& a, const auto& b) {
+      return a.second.rounds > b.second.rounds;
+    });
+    for (const auto& [label, entry] : lines) {
+      const bool bad = entry.first.what != outcome::ok;
+      line("{:>10} {}> {}{}", entry.rounds, bad ? '*' : ':', label, details(entry.first));
+    }
+  }
+
+  static std::string details(const litmus::observation& seen) {
+    if (!is_violation(seen.what) || seen.what == outcome::witness) return "";
+    return fmt::format("   first: {} bytes flushed, statx said {}, the read returned {}",
+                       seen.flushed, seen.size, seen.read);
+  }
+
+  static std::string_view explain(verdict verdict) {
+    switch (verdict) {
+      case verdict::ok:
+        return "ok: nothing forbidden was seen";
+      case verdict::forbidden:
+        return "forbidden: the reader missed what had been flushed";
+      case verdict::allowed:
+        return "allowed: the reader missed what had been flushed, as this mode may";
+      case verdict::hazards_only:
+        return "hazards only: every read was right, some by luck and not by order";
+      case verdict::not_exercised:
+        return "not exercised: no violation and no hazard, which proves nothing "
+               "(--stall write=2ms brings it out)";
+      case verdict::error:
+        return "error: an operation failed";
+      case verdict::hang:
+        return "hang: a round did not end in time (--round-timeout)";
+      case verdict::cannot_run:
+      case verdict::no_rounds:
+        break;
+    }
+    return "";
+  }
+
+  static std::string violations(const mode_result& mode) {
+    const auto bad = mode.violation_count();
+    const auto range = proportion_interval(bad, mode.rounds);
+    if (bad == 0) {
+      return fmt::format("0 of {}: below {} with 95 % confidence", format_count(mode.rounds),
+                         format_percent(range.high));
+    }
+    return fmt::format("{} of {}: {}, 95 % interval {} to {}", format_count(bad),
+                       format_count(mode.rounds),
+                       format_percent(static_cast<double>(bad) / static_cast<double>(mode.rounds)),
+                       format_percent(range.low), format_percent(range.high));
+  }
+
+  void hazards(const mode_result& mode) {
+    const auto& hazards = mode.hazards;
+    line("Hazards       {} of {}", format_count(hazards.rounds), format_count(mode.rounds));
+    for (const auto& [pair, count] : hazards.pairs) {
+      line("  {:>10}  {} began before {} had returned", format_count(count), to_string(pair.first),
+           to_string(pair.second));
+    }
+    if (hazards.unknown > 0) {
+      line("  {:>10}  unknown: a ring does not say when an operation begins",
+           format_count(hazards.unknown));
+    }
+  }
+
+  static std::uint64_t rounds_per_second(const mode_result& mode) {
+    const auto seconds = std::chrono::duration<double>(mode.measured).count();
+    return seconds > 0 ? static_cast<std::uint64_t>(static_cast<double>(mode.rounds) / seconds) : 0;
+  }
+
+  void latencies(const mode_result& mode) {
+    line("Latency       {:>9} {:>9} {:>9} {:>9}", "p50", "p99", "p99.9", "max");
+    for (std::size_t i = 0; i < mode.latency.size(); ++i) {
+      latency_row(to_string(static_cast<verb>(i)), mode.latency[i]);
+    }
+    if (mode.mode.when == acknowledgement::write_behind) {
+      latency_row("append done", mode.append_executed);
+    }
+  }
+
+  void latency_row(std::string_view name, const latency_histogram& latency) {
+    if (latency.count() == 0) return;
+    // fmt counts the two bytes of µ as one column, as a terminal does.
+    line("  {:<11} {:>9} {:>9} {:>9} {:>9}", name, format_duration(latency.percentile(50)),
+         format_duration(latency.percentile(99)), format_duration(latency.percentile(99.9)),
+         format_duration(latency.max()));
+  }
+
+  // --- one round
+  // -----------------------------------------------------------------------------------
+
+  // The operations of a round against time: '.' from the call until the operation began, '#' while
+  // it executed ('=' on a ring, where its beginning is not seen).
+  void time_line(const mode_result& mode, const round_trace& trace, std::string_view title) {
+    constexpr std::size_t width = 44;
+    std::vector<const step*> shown;
+    auto end = trace.start;
+    for (const auto& step : trace.steps) {
+      if (!step.io.complete()) continue;
+      shown.push_back(&step);
+      end = std::max(end, step.io.returned);
+    }
+    const auto span = std::max(nanoseconds{1}, end - trace.start);
+    const auto column = [&](instant at) {
+      const auto part =
+          static_cast<double>((at - trace.start).count()) / static_cast<double>(span.count());
+      return std::min(width - 1, static_cast<std::size_t>(part * width));
+    };
+
+    line("{}: round {}, {}{}", title, trace.round, trace.seen.label(), details(trace.seen));
+    line("  {:<17} 0 {:>{}}", "", format_duration(span), width);
+    for (const auto* const step : shown) {
+      std::string bar(width, ' ');
+      const bool start_known = step->io.started != instant{};
+      const auto began = start_known ? step->io.started : step->io.submitted;
+      const auto paint = [&](instant from, instant to, char with) {
+        for (auto i = column(from); i <= column(to); ++i) bar[i] = with;
+      };
+      paint(step->called, began, '.');
+      paint(began, step->io.returned, start_known ? '#' : '=');
+      line("  {:<8} {:<9}|{}| {}", process_name(run_.test, step->process),
+           to_string(step->what.what), bar, step_note(*step, trace));
+    }
+    why(mode, trace);
+  }
+
+  std::string step_note(const step& step, const round_trace& trace) const {
+    std::string note;
+    if (step.io.res < 0) {
+      const char* const name = ::strerrorname_np(-step.io.res);
+      note = name != nullptr ? name : "failed";
+    } else if (step.what.what == verb::append || step.what.what == verb::read) {
+      note = fmt::format("{} bytes", step.io.res);
+    } else if (step.what.what == verb::statx && !is_litmus_test()) {
+      note = fmt::format("size {}", trace.seen.size);
+    }
+    if (step.io.worker > 0)
+      note += fmt::format("{}worker {}", note.empty() ? "" : ", ", step.io.worker);
+    if (step.acknowledged_early() && !step.batched) {
+      note += fmt::format(", acknowledged after {}", format_duration(step.returned - step.called));
+    }
+    return note;
+  }
+
+  // The first overtaking of the round, in words.
+  void why(const mode_result& mode, const round_trace& trace) {
+    bool told = false;
+    each_overtaking(trace.steps, [&](const step& later, const step& earlier,
+                                     litmus::overtaking verdict) {
+      if (std::exchange(told, true)) return;
+      if (earlier.batched) {
+        line("  Why  {} and {} were submitted together, and nothing orders them",
+             to_string(earlier.what.what), to_string(later.what.what));
+        line("  Fix  a link, or a drain");
+        return;
+      }
+      line("  Why  {} was acknowledged when its bytes were queued, {} before it was done;",
+           to_string(earlier.what.what), format_duration(earlier.io.returned - earlier.returned));
+      line("       {} {} meanwhile, through a handle that knows nothing of that queue",
+           to_string(later.what.what),
+           verdict == litmus::overtaking::yes ? "began" : "was in flight");
+      if (!mode.mode.flush) {
+        line("  Fix  flush before the notification{}", is_litmus_test() ? "" : ": --flush");
+      }
+    });
+  }
+
+  // --- all modes
+  // -----------------------------------------------------------------------------------
+
+  void table() {
+    line("");
+    line("{}", bold(fmt::format("{:<25} {:<14} {:>22} {:>19} {:>9} {:>9}", "Mode", "Verdict",
+                                "Violations", "95 % interval", "Hazards", "Rounds/s")));
+    for (const auto& mode : run_.modes) {
+      const auto verdict = verdict_of(mode, run_.asked.strict);
+      const auto word = judged(verdict, fmt::format("{:<14}", to_string(verdict)));
+      if (mode.rounds == 0) {
+        line("{:<25} {} {:>22}", mode.mode.name, word, "-");
+        continue;
+      }
+      const auto bad = mode.violation_count();
+      const auto range = proportion_interval(bad, mode.rounds);
+      line("{:<25} {} {:>22} {:>19} {:>9} {:>9}", mode.mode.name, word,
+           fmt::format("{} of {}", format_count(bad), format_count(mode.rounds)),
+           fmt::format("{} to {}", format_percent(range.low), format_percent(range.high)),
+           hazard_cell(mode), format_count(rounds_per_second(mode)));
+    }
+  }
+
+  static std::string hazard_cell(const mode_result& mode) {
+    const auto& hazards = mode.hazards;
+    if (hazards.rounds == 0 && hazards.unknown > 0) return "unknown";
+    return format_count(hazards.rounds) + (hazards.unknown > 0 ? "+?" : "");
+  }
+
+  void differences() {
+    const auto found = significant_differences(run_.modes);
+    if (found.empty()) {
+      line(
+          "No two modes differ significantly in their violations (Fisher's exact test, Holm, p < "
+          "0.05).");
+      return;
+    }
+    line("Differences beyond chance (Fisher's exact test, Holm, p < 0.05):");
+    for (std::size_t i = 0; i < found.size();) {
+      // One line for each mode that violates more, with all that it exceeds.
+      const auto& more = found[i].more;
+      std::string less;
+      double worst = 0;
+      for (const auto& pair : found) {
+        if (pair.more != more) continue;
+        less += (less.empty() ? "" : ", ") + pair.less;
+        worst = std::max(worst, pair.p);
+      }
+      // Fisher's test underflows to 0 below about 1e-300 (stats.hpp).
+      const auto p = worst > 0 ? fmt::format("at most {:.2g}", worst) : "below 1e-300";
+      line("  {} violates more often than {} (p {})", more, less, p);
+      do {
+        ++i;
+      } while (i < found.size() &&
+               std::any_of(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(i),
+                           [&](const difference& d) { return d.more == found[i].more; }));
+    }
+  }
+
+  // Only what these rounds have shown.
+  void story() {
+    std::vector<std::string_view> stale;
+    bool forbidden = false;
+    bool flushed_clean = false;
+    for (const auto& mode : run_.modes) {
+      const bool shown = mode.violation_count() > 0 || mode.hazards.rounds > 0;
+      if (shown && mode.mode.allows_stale_reads()) stale.push_back(mode.mode.name);
+      forbidden = forbidden || (shown && !mode.mode.allows_stale_reads());
+      flushed_clean = flushed_clean || (mode.mode.flush && mode.rounds > 0);
+    }
+    if (stale.empty() || forbidden) return;
+    line("");
+    line(
+        "Violations or hazards only in {}, which acknowledge{} a write when its bytes are queued; "
+        "none where",
+        fmt::join(stale, " and "), stale.size() == 1 ? "s" : "");
+    line("a write is acknowledged when the kernel has done it{}.",
+         flushed_clean ? ", and none with a flush before the notification" : "");
+  }
+
+  // --- what it must be read with
+  // -------------------------------------------------------------------
+
+  void host_and_filesystem() {
+    const auto& host = run_.host;
+    const auto& fs = run_.filesystem;
+    line("");
+    line("Host          Linux {} {}, {} cpu{}, {}, {}{}", host.kernel_release, host.machine,
+         host.cpus, host.cpus == 1 ? "" : "s", format_size(host.memory_bytes), host.cpu_model,
+         host.hypervisor ? ", virtual" : "");
+    line("Filesystem    {} on {} ({}), {} free", fs.type, fs.mount_point, fs.source,
+         format_size(fs.free_bytes));
+    line("              {}", fs.mount_options);
+    paragraph(fs.caveat);
+    if (const auto device = describe(fs.device); !device.empty()) line("Device        {}", device);
+    engine_lines();
+    line("Seed          {}", run_.asked.seed);
+    line("Repeat with   {}", shell_command(run_.asked.command));
+    if (run_.interrupted)
+      line("{}", escaped("33", "Interrupted: these are the rounds until then."));
+  }
+
+  // A note, indented and broken at spaces.
+  void paragraph(std::string_view words) {
+    constexpr std::size_t width = 80;
+    while (!words.empty()) {
+      auto end = words.size() <= width ? words.size() : words.rfind(' ', width);
+      if (end == std::string_view::npos) end = words.size();
+      line("              {}", escaped("33", words.substr(0, end)));
+      words.remove_prefix(std::min(words.size(), end + 1));
+    }
+  }
+
+  static std::string describe(const block_device& device) {
+    std::vector<std::string> parts;
+    if (!device.model.empty()) parts.push_back(device.model);
+    if (device.rotational) parts.emplace_back(*device.rotational ? "rotational" : "not rotational");
+    if (!device.scheduler.empty()) parts.push_back("scheduler " + device.scheduler);
+    if (!device.write_cache.empty()) parts.push_back(device.write_cache);
+    return fmt::format("{}", fmt::join(parts, ", "));
+  }
+
+  // The ring's features, once: all ring modes have the same.
+  void engine_lines() {
+    for (const auto& mode : run_.modes) {
+      if (mode.engine.name != "uring") continue;
+      const auto& ceiling = mode.engine.ceiling;
+      line("Ring          {}{}", ceiling ? ceiling_text(*ceiling) + ": " : "",
+           words_or(mode.engine.features, "no features"));
+      if (!mode.engine.substitutions.empty()) {
+        line("Substituted   {}", fmt::join(mode.engine.substitutions, "; "));
+      }
+      return;
+    }
+  }
+
+  const run_result& run_;
+  const bool color_;
+  std::string text_;
+};
+
+}  // namespace
+
+std::string text_report(std::span<const run_result> runs, bool color) {
+  std::string text;
+  for (const auto& run : runs) {
+    if (!text.empty()) text += '\n';
+    text += text_writer(run, color).results();
+  }
+  return text + text_writer(runs.back(), color).surroundings();
+}
+
+std::string probe_report(const ring_support& ring, const host_info& host) {
+  auto text = fmt::format("Linux {} {}\n", host.kernel_release, host.machine);
+  if (!ring.available) {
+    text +=
+        fmt::format("io_uring      cannot be used: {}\nWhat to do    {}\n", ring.why, ring.advice);
+    text +=
+        "Modes         blocking-pool, tokio-fs and sync run here; uring and uring-write-behind do "
+        "not\n";
+    return text;
+  }
+  text += fmt::format("io_uring      available, feature bits {:#x}\n", ring.feature_bits);
+  if (ring.ceiling) text += fmt::format("Ceiling       {}\n", ceiling_text(*ring.ceiling));
+  text += fmt::format("Features      {}\n", words_or(ring.features.names(), "none"));
+  const auto substitutions = ring.features.substitutions();
+  text += fmt::format(
+      "Substituted   {}\n",
+      substitutions.empty() ? "nothing" : fmt::format("{}", fmt::join(substitutions, "; ")));
+  text += ring.probed ? fmt::format("Operations    {}: {}\n", ring.opcodes.size(),
+                                    fmt::join(ring.opcodes, " "))
+                      : std::string("Operations    unknown: there is no probe before Linux 5.6\n");
+  if (ring.ceiling && ring.ceiling->enforced) {
+    text += fmt::format("Refused       {}\n", words_or(ring.refused, "nothing"));
+  }
+  return text;
+}
+
+std::string shell_command(const std::vector<std::string>& words) {
+  std::string line;
+  for (const auto& word : words) {
+    constexpr std::string_view plain =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+./:,@%";
+    if (!line.empty()) line += ' ';
+    if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) {
+      line += word;
+      continue;
+    }
+    line += '\'';
+    for (const char c : word) line += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    line += '\'';
+  }
+  return line;
+}
+
+}  // namespace filemap

@@ -1,0 +1,91 @@
+#include "filemap/litmus/model.hpp"
+
+#include "report/report.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace filemap {
+
+using litmus::mode_result;
+using litmus::outcome;
+
+std::string_view to_string(verdict verdict) noexcept {
+  constexpr std::array<std::string_view, 9> names = {
+      "ok",    "forbidden", "allowed",    "hazards-only", "not-exercised",
+      "error", "hang",      "cannot-run", "no-rounds",
+  };
+  return names[static_cast<std::size_t>(verdict)];
+}
+
+verdict verdict_of(const mode_result& mode, bool strict) noexcept {
+  if (!mode.cannot_run.empty()) return verdict::cannot_run;
+  const bool allows = mode.allows_violations();
+  const bool violates = mode.violation_count() > 0;
+  if (mode.unexpected_count() > 0) return verdict::forbidden;
+  if (violates && (strict || !allows)) return verdict::forbidden;
+  if (mode.count(outcome::hang) > 0) return verdict::hang;
+  if (mode.count(outcome::error) > 0) return verdict::error;
+  if (mode.rounds == 0) return verdict::no_rounds;
+  if (violates) return verdict::allowed;
+  if (!allows) return verdict::ok;
+  return mode.hazards.rounds > 0 ? verdict::hazards_only : verdict::not_exercised;
+}
+
+std::string_view observation_word(const mode_result& mode) noexcept {
+  return litmus::frequency_word(mode.violation_count(), mode.rounds);
+}
+
+std::uint64_t good_rounds(const mode_result& mode) noexcept { return mode.count(outcome::ok); }
+
+std::vector<difference> significant_differences(const std::vector<mode_result>& modes) {
+  std::vector<difference> pairs;
+  std::vector<double> p;
+  for (std::size_t i = 0; i < modes.size(); ++i) {
+    for (std::size_t j = i + 1; j < modes.size(); ++j) {
+      const auto* more = &modes[i];
+      const auto* less = &modes[j];
+      if (more->rounds == 0 || less->rounds == 0) continue;
+      const auto rate = [](const mode_result& mode) {
+        return static_cast<double>(mode.violation_count()) / static_cast<double>(mode.rounds);
+      };
+      if (rate(*more) < rate(*less)) std::swap(more, less);
+      pairs.push_back({more->mode.name, less->mode.name});
+      p.push_back(fisher_exact(more->violation_count(), more->rounds, less->violation_count(),
+                               less->rounds));
+    }
+  }
+  p = holm(std::move(p));
+  for (std::size_t i = 0; i < p.size(); ++i) pairs[i].p = p[i];
+  std::erase_if(pairs, [](const difference& pair) { return pair.p >= 0.05; });
+  std::stable_sort(pairs.begin(), pairs.end(),
+                   [](const difference& a, const difference& b) { return a.p < b.p; });
+  return pairs;
+}
+
+int exit_status_of(const run_result& run) noexcept {
+  const auto any = [&](verdict wanted) {
+    return std::any_of(run.modes.begin(), run.modes.end(), [&](const mode_result& mode) {
+      return verdict_of(mode, run.asked.strict) == wanted;
+    });
+  };
+  if (any(verdict::forbidden)) return exit_forbidden;
+  if (any(verdict::hang)) return exit_hang;
+  if (any(verdict::error) || (!run.failure.empty() && !run.cannot_run)) return exit_environment;
+  if (run.interrupted) return exit_interrupted;
+  if (any(verdict::cannot_run) || run.cannot_run) return exit_cannot_run;
+  return exit_ok;
+}
+
+int exit_status_of(std::span<const run_result> runs) noexcept {
+  for (const int status :
+       {exit_forbidden, exit_hang, exit_environment, exit_interrupted, exit_cannot_run}) {
+    if (std::any_of(runs.begin(), runs.end(),
+                    [&](const run_result& run) { return run.exit_status == status; })) {
+      return status;
+    }
+  }
+  return exit_ok;
+}
+
+}  // namespace filemap

@@ -1,0 +1,127 @@
+#include "units.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <stdexcept>
+
+#include <fmt/format.h>
+
+namespace filemap {
+
+namespace {
+
+struct split {
+  double number;
+  std::string_view unit;
+};
+
+split split_number(std::string_view text) {
+  double number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || !std::isfinite(number) || number < 0) {
+    throw std::invalid_argument("a number is expected");
+  }
+  return {number, text.substr(static_cast<std::size_t>(end - text.data()))};
+}
+
+std::string significant(double value, std::string_view unit) {
+  const int digits = value < 10 ? 2 : value < 100 ? 1 : 0;
+  return fmt::format("{:.{}f} {}", value, digits, unit);
+}
+
+}  // namespace
+
+std::uint64_t parse_size(std::string_view text) {
+  auto [number, unit] = split_number(text);
+  double factor = 1;
+  if (!unit.empty()) {
+    constexpr std::string_view prefixes = "kmgt";
+    const auto power = prefixes.find(static_cast<char>(unit[0] | 0x20));
+    const bool prefixed = power != std::string_view::npos;
+    if (prefixed) {
+      factor = std::pow(1024.0, static_cast<double>(power + 1));
+      unit.remove_prefix(1);
+    }
+    if (!unit.empty() && unit != "B" && !(prefixed && unit == "iB")) {
+      throw std::invalid_argument("a size is a number with k, M or G, as in 4k or 1MiB");
+    }
+  }
+  const double bytes = number * factor;
+  if (bytes != std::floor(bytes))
+    throw std::invalid_argument("that is not a whole number of bytes");
+  if (bytes >= 0x1p63) throw std::invalid_argument("that is too large");
+  return static_cast<std::uint64_t>(bytes);
+}
+
+std::chrono::nanoseconds parse_duration(std::string_view text, std::chrono::nanoseconds bare_unit) {
+  struct unit_name {
+    std::string_view name;
+    double nanoseconds;
+  };
+  constexpr std::array<unit_name, 7> units = {{
+      {"ns", 1},
+      {"us", 1e3},
+      {"µs", 1e3},
+      {"ms", 1e6},
+      {"s", 1e9},
+      {"m", 60e9},
+      {"h", 3600e9},
+  }};
+  const auto [number, unit] = split_number(text);
+  double factor = unit.empty() ? static_cast<double>(bare_unit.count()) : 0;
+  for (const auto& known : units) {
+    if (unit == known.name) factor = known.nanoseconds;
+  }
+  if (factor == 0) {
+    throw std::invalid_argument("a duration is a number with ns, us, ms, s, m or h, as in 2ms");
+  }
+  const double nanoseconds = std::round(number * factor);
+  if (nanoseconds >= 0x1p62) throw std::invalid_argument("that is too long");
+  return std::chrono::nanoseconds{static_cast<std::int64_t>(nanoseconds)};
+}
+
+std::string format_duration(std::chrono::nanoseconds duration) {
+  const auto ns = static_cast<double>(duration.count());
+  if (ns < 1e3) return fmt::format("{} ns", duration.count());
+  if (ns < 1e6) return significant(ns / 1e3, "µs");
+  if (ns < 1e9) return significant(ns / 1e6, "ms");
+  return significant(ns / 1e9, "s");
+}
+
+std::string format_percent(double proportion) {
+  if (proportion == 0) return "0";
+  const double percent = proportion * 100;
+  if (percent >= 99.995) return "100 %";
+  if (percent >= 10) return fmt::format("{:.1f} %", percent);
+  return fmt::format("{:.2g} %", percent);
+}
+
+std::string format_count(std::uint64_t count) {
+  auto digits = std::to_string(count);
+  for (auto at = static_cast<std::ptrdiff_t>(digits.size()) - 3; at > 0; at -= 3) {
+    digits.insert(static_cast<std::size_t>(at), 1, ',');
+  }
+  return digits;
+}
+
+std::string format_size(std::uint64_t bytes) {
+  constexpr std::array<std::string_view, 5> units = {"B", "KiB", "MiB", "GiB", "TiB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (value >= 1024 && unit + 1 < units.size()) {
+    value /= 1024;
+    ++unit;
+  }
+  if (value == std::floor(value)) return fmt::format("{:.0f} {}", value, units[unit]);
+  return significant(value, units[unit]);
+}
+
+std::string printable(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == '\x7f'; }, '?');
+  return text;
+}
+
+}  // namespace filemap

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace filemap {
+
+// What people type and read. The parsers throw std::invalid_argument whose text completes "--option
+// VALUE: …".
+
+/// "123", "4k", "4KiB", "1M": bytes; k, M and G are powers of 1024, with or without "iB" or "B".
+std::uint64_t parse_size(std::string_view text);
+
+/// "2ms", "500us", "1.5s", "2m", "1h", "20ns"; a bare number is in `bare_unit`.
+std::chrono::nanoseconds parse_duration(std::string_view text,
+                                        std::chrono::nanoseconds bare_unit = std::chrono::seconds{
+                                            1});
+
+/// Three or four significant digits: "843 ns", "2.1 µs", "1.25 s".
+std::string format_duration(std::chrono::nanoseconds duration);
+
+/// "0", "0.0125 %", "99.9 %".
+std::string format_percent(double proportion);
+
+/// "1,234,567".
+std::string format_count(std::uint64_t count);
+
+/// "123 B", "64 KiB", "79.5 GiB".
+std::string format_size(std::uint64_t bytes);
+
+/// What a terminal can show as one line: control characters become '?'.
+std::string printable(std::string text);
+
+}  // namespace filemap
