@@ -57,12 +57,16 @@ are_set() {
 
 run_ninja() {
   local log
-  if [[ -t 2 ]] && ! ninja -C "$1" -n "$2" | grep -q 'no work to do'; then
-    ninja -C "$1" "$2" >&2 && return  # shows its progress
-  else
-    log=$(ninja -C "$1" --quiet "$2" 2>&1) && return
-    echo "$log" >&2
+  if ! ninja -C "$1" -n "$2" | grep -q 'no work to do'; then
+    if [[ -t 2 ]]; then
+      ninja -C "$1" "$2" >&2 && return  # shows its progress
+      say "building $1 failed"
+      return 3
+    fi
+    say "building $1, which takes a few minutes the first time"
   fi
+  log=$(ninja -C "$1" --quiet "$2" 2>&1) && return
+  echo "$log" >&2
   say "building $1 failed"
   return 3
 }

@@ -1,0 +1,68 @@
+import json
+import unittest
+
+from kernel import catalogue
+from kernel.guest import Outcome
+
+
+def state(text, rounds, asked_about=False, allowed=True):
+    return {"state": text, "rounds": rounds, "asked_about": asked_about, "allowed": allowed}
+
+
+def entry(mode, *states, allowed=2, verdict="ok", why=None):
+    return {
+        "mode": mode,
+        "verdict": verdict,
+        "cannot_run": why,
+        "rounds": sum(each["rounds"] for each in states),
+        "states": list(states),
+        "model": {"allowed": ["x"] * allowed} if states else None,
+    }
+
+
+def run(name, *entries):
+    return {"test": {"name": name}, "modes": list(entries), "failure": None}
+
+
+def runs(*each):
+    report = {"runs": list(each)} if len(each) != 1 else each[0]
+    return catalogue.runs_of(Outcome(0, "ok", "", json=json.dumps(report).encode()))
+
+
+class Catalogue(unittest.TestCase):
+    def test_states_that_were_not_seen_are_not_counted(self):
+        self.assertEqual(catalogue.word_of(entry("sync", state("a", 9), state("b", 0))), "1")
+
+    def test_what_was_asked_about_and_what_is_not_allowed_is_marked(self):
+        self.assertEqual(catalogue.word_of(entry("sync", state("a", 9), state("b", 1, True))), "2*")
+        self.assertEqual(catalogue.word_of(entry("sync", state("a", 9, allowed=False))), "1!")
+
+    def test_what_did_not_run_reads_as_no_number(self):
+        self.assertEqual(catalogue.word_of(entry("uring", verdict="cannot-run", why="no ring")), "cannot-run")
+        self.assertEqual(catalogue.word_of(entry("uring", state("a", 3), verdict="hang")), "hang")
+        self.assertEqual(catalogue.word_of(None), "-")
+
+    def test_filesystems_that_are_alike_are_told_once(self):
+        one, two = entry("sync", state("a", 9)), entry("sync", state("a", 9), state("b", 1))
+        self.assertEqual(catalogue.cell_of([one, one]), "1 of 2")
+        self.assertEqual(catalogue.cell_of([one, two]), "1 2 of 2")
+
+    def test_the_table_has_a_row_for_each_test_and_names_what_is_not_allowed(self):
+        ext4 = runs(run("a", entry("sync", state("s", 5))), run("b", entry("sync", state("s", 5))))
+        tmpfs = runs(run("a", entry("sync", state("t=0;", 5, allowed=False))))
+        text = catalogue.as_markdown({"ext4": ext4, "tmpfs": tmpfs}, ["a", "b"], ["sync"])
+        self.assertEqual(
+            text.splitlines(),
+            [
+                "| test | `sync` |",
+                "| --- | --- |",
+                "| a | 1 1! of 2 |",
+                "| b | 1 - of 2 |",
+                "",
+                "- a, sync on tmpfs: not allowed: t=0; in 5 of 5 rounds",
+            ],
+        )
+
+
+if __name__ == "__main__":
+    unittest.main()
