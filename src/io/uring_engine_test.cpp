@@ -426,6 +426,22 @@ TEST_F(uring_engine_test, cancelling_in_the_backlog_takes_nothing_else_out_of_it
   }
 }
 
+TEST_F(uring_engine_test, a_mandatory_operation_in_the_backlog_runs_although_it_is_torn_down) {
+  auto engine = small();
+  const scratch_directory directory;
+  const unique_fd fd(::open((directory / "file").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  std::deque<noted_op> ops;  // more than SQ and CQ take
+  for (int i = 0; i < 100; ++i) engine->start(ops.emplace_back(io_request::nop()));
+  auto request = io_request::write(fd.get(), 0, bytes("m"));
+  request.mandatory = true;
+  noted_op write(request);
+  engine->start(write);
+  engine.reset();
+  EXPECT_EQ(ops.back().result(), io_result{-ECANCELED}) << "there was no backlog";
+  EXPECT_EQ(write.result(), io_result{1});
+  EXPECT_EQ(std::filesystem::file_size(directory / "file"), 1U);
+}
+
 // --- buffers
 // ---------------------------------------------------------------------------------------
 
