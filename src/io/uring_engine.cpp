@@ -478,7 +478,7 @@ class uring_engine final : public engine {
     for (auto* op = ready_.front(); op != nullptr; op = op->next) {
       --in_flight_;
       order_.leave(*op, next);
-      begin_all(next);
+      if (!next.empty()) begin_all(next);
     }
     done.append(ready_);
   }

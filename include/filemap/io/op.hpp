@@ -278,16 +278,18 @@ class io_op {
 
   // The engine's, between start and completion.
   op_state state = op_state::idle;
-  bool stalling = false;    ///< `request.delay` is running
-  bool cancelled = false;   ///< somebody asked for cancellation
-  bool polling = false;     ///< an eventfd is being polled, not read
-  bool finished = false;    ///< it has ended, and its completion is to come
-  bool held = false;        ///< by the sequencer, until its turn
-  std::uint32_t epoch = 0;  ///< the sequencer's: where it is between drained ones; 0: nowhere
-  instant deadline;         ///< of a sleep or a stall
-  iovec vec{};              ///< before 5.5 the kernel may read it after the submission
-  std::uint64_t count = 0;  ///< what was read from an eventfd, or a timespec for the ring
-  std::int64_t timespec[2] = {0, 0};
+  bool stalling = false;       ///< `request.delay` is running
+  bool cancelled = false;      ///< somebody asked for cancellation
+  bool polling = false;        ///< an eventfd is being polled, not read
+  bool finished = false;       ///< it has ended, and its completion is to come
+  bool held = false;           ///< by the sequencer, until its turn
+  std::uint32_t epoch = 0;     ///< the sequencer's: where it is between drained ones; 0: nowhere
+  instant deadline;            ///< of a sleep or a stall
+  union {                      // one at a time, and small: all of it is cleared for each operation
+    iovec vec{};               ///< before 5.5 the kernel may read it after the submission
+    std::uint64_t count;       ///< what was read from an eventfd
+    std::int64_t timespec[2];  ///< what is left of a sleep or a stall
+  };
   io_op* next = nullptr;
   io_op* previous = nullptr;
   io_op* follower = nullptr;  ///< the next member of its chain, which is held
