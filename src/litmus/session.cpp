@@ -31,6 +31,20 @@ std::uint64_t mode_result::violation_count() const noexcept {
   return sum;
 }
 
+std::vector<const final_state*> mode_result::states_not_seen() const {
+  std::vector<const final_state*> not_seen;
+  if (!model) return not_seen;
+  for (const auto& allowed : model->allowed) {
+    // What is allowed as it is has not shown that a mixture, which it matches too, can be.
+    const bool shown = std::any_of(states.begin(), states.end(), [&](const auto& entry) {
+      return model->allowed.contains(entry.first) ? entry.first == allowed
+                                                  : allows({allowed}, entry.first);
+    });
+    if (!shown) not_seen.push_back(&allowed);
+  }
+  return not_seen;
+}
+
 std::uint64_t mode_result::unexpected_count() const noexcept {
   std::uint64_t sum = 0;
   for (const auto& [state, line] : states) {

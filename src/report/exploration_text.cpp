@@ -226,8 +226,9 @@ class writer {
     line("Time line");
     std::size_t number = 0;
     for (const auto& event : events_of(done.steps)) {
-      line("{:>10}  P{}  {:<20}  {}", ++number, event.step->process,
-           to_string(test, event.step->what), outcome_of(event));
+      const auto outcome = outcome_of(event);
+      line("{:>10}  P{}  {:<{}}{}", ++number, event.step->process,
+           to_string(test, event.step->what), outcome.empty() ? 0 : 22, outcome);
     }
   }
 

@@ -220,6 +220,8 @@ json model_of(const mode_result& mode, const litmus::test& test) {
   return {
       {"allowed",
        list(mode.model->allowed, [&](const auto& state) { return json(to_string(test, state)); })},
+      {"not_seen", list(mode.states_not_seen(),
+                        [&](const auto* state) { return json(to_string(test, *state)); })},
       {"searched_states", mode.model->states},
       {"complete", mode.model->complete},
       {"unexpected_rounds", mode.unexpected_count()},

@@ -140,16 +140,7 @@ class text_writer {
     std::stable_sort(seen.begin(), seen.end(), [](const auto& a, const auto& b) {
       return a.second.rounds > b.second.rounds;
     });
-    std::vector<const litmus::final_state*> unseen;
-    for (const auto& allowed : model.allowed) {
-      // What is allowed as it is has not shown that a mixture, which it matches too, can be.
-      const bool shown =
-          std::any_of(mode.states.begin(), mode.states.end(), [&](const auto& entry) {
-            return model.allowed.contains(entry.first) ? entry.first == allowed
-                                                       : litmus::allows({allowed}, entry.first);
-          });
-      if (!shown) unseen.push_back(&allowed);
-    }
+    const auto unseen = mode.states_not_seen();
     line("States        {} of {} that the model allows{}", model.allowed.size() - unseen.size(),
          model.allowed.size(), model.complete ? "" : ", whose search was cut short");
     for (const auto& [state, entry] : seen) {

@@ -13,20 +13,17 @@ def mode_of(run, mode):
     return next((entry for entry in run["modes"] if entry["mode"] == mode), None)
 
 
-def seen(entry):
-    return [state for state in entry["states"] if state["rounds"]]
-
-
 def word_of(entry):
-    """How many states were seen; * one that the test asks about, ! one that the model does not allow."""
+    """How many of the model's states were seen; * one that the test asks about, ! one that is not the model's."""
     if entry is None:
         return "-"
     if entry["verdict"] in ("cannot-run", "hang", "error") or not entry["rounds"]:
         return entry["verdict"]
-    states = seen(entry)
+    states = entry["states"]
     asked_about = "*" if any(state["asked_about"] for state in states) else ""
     forbidden = "!" if any(not state["allowed"] for state in states) else ""
-    return f"{len(states)}{asked_about}{forbidden}"
+    covered = len(entry["model"]["allowed"]) - len(entry["model"]["not_seen"])
+    return f"{covered}{asked_about}{forbidden}"
 
 
 def cell_of(entries):
@@ -59,7 +56,7 @@ def notes(by_filesystem):
             for entry in run["modes"]:
                 texts = [
                     f"not allowed: {state['state']} in {state['rounds']} of {entry['rounds']} rounds"
-                    for state in seen(entry)
+                    for state in entry["states"]
                     if not state["allowed"]
                 ]
                 if entry["cannot_run"]:

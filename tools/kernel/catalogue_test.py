@@ -10,13 +10,14 @@ def state(text, rounds, asked_about=False, allowed=True):
 
 
 def entry(mode, *states, allowed=2, verdict="ok", why=None):
+    covered = sum(each["allowed"] and each["rounds"] > 0 for each in states)
     return {
         "mode": mode,
         "verdict": verdict,
         "cannot_run": why,
         "rounds": sum(each["rounds"] for each in states),
         "states": list(states),
-        "model": {"allowed": ["x"] * allowed} if states else None,
+        "model": {"allowed": ["x"] * allowed, "not_seen": ["x"] * (allowed - covered)} if states else None,
     }
 
 
@@ -30,12 +31,14 @@ def runs(*each):
 
 
 class Catalogue(unittest.TestCase):
-    def test_states_that_were_not_seen_are_not_counted(self):
-        self.assertEqual(catalogue.word_of(entry("sync", state("a", 9), state("b", 0))), "1")
+    def test_what_counts_is_how_many_of_the_models_states_were_seen(self):
+        mixtures = entry("sync", *(state(f"mixture {n}", 1) for n in range(3)), allowed=4)
+        mixtures["model"]["not_seen"] = ["x"] * 3  # the mixtures are one state of the model
+        self.assertEqual(catalogue.word_of(mixtures), "1")
 
     def test_what_was_asked_about_and_what_is_not_allowed_is_marked(self):
         self.assertEqual(catalogue.word_of(entry("sync", state("a", 9), state("b", 1, True))), "2*")
-        self.assertEqual(catalogue.word_of(entry("sync", state("a", 9, allowed=False))), "1!")
+        self.assertEqual(catalogue.word_of(entry("sync", state("a", 9, allowed=False))), "0!")
 
     def test_what_did_not_run_reads_as_no_number(self):
         self.assertEqual(catalogue.word_of(entry("uring", verdict="cannot-run", why="no ring")), "cannot-run")
@@ -56,7 +59,7 @@ class Catalogue(unittest.TestCase):
             [
                 "| test | `sync` |",
                 "| --- | --- |",
-                "| a | 1 1! of 2 |",
+                "| a | 1 0! of 2 |",
                 "| b | 1 - of 2 |",
                 "",
                 "- a, sync on tmpfs: not allowed: t=0; in 5 of 5 rounds",

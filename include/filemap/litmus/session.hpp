@@ -71,6 +71,8 @@ struct mode_result {
   /// Rounds that ended in a state that the model does not have: the kernel, the engine or the model
   /// is wrong. None where the model's search was not complete.
   std::uint64_t unexpected_count() const noexcept;
+  /// The states of the model that no round has shown, which point into `model`.
+  std::vector<const final_state*> states_not_seen() const;
   std::uint64_t count(outcome outcome) const noexcept {
     return outcomes[static_cast<std::size_t>(outcome)];
   }
