@@ -209,7 +209,7 @@ class Case(unittest.TestCase):
         """The one that a run has made, when it has."""
         return next(pathlib.Path(self.dir).glob("filemap-uring.*"), None)
 
-    def round_has_begun(self):
+    def files_are_there(self):
         directory = self.work_directory()
         return directory is not None and any(path.is_file() for path in directory.rglob("*"))
 
@@ -951,13 +951,20 @@ class Interrupts(Case):
         masks = re.findall(r"(?:SigPnd|ShdPnd):\s*([0-9a-f]+)", text)
         return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
 
+    @staticmethod
+    def is_asleep(process):
+        """Whether its main thread is in an interruptible sleep."""
+        text = pathlib.Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8")
+        return text.rsplit(")", 1)[1].split()[0] == "S"
+
     def test_a_second_interrupt_exits_at_once(self):
         modes = ["tokio-fs", "sync"] + (["uring"] if ring_is_available() else [])
         for mode in modes:
             with self.subTest(mode=mode):
                 process = self.start("--dir", self.dir, "-m", mode, "--stall", "write=1h",
                                      "--round-timeout", "2h")
-                eventually(self.round_has_begun)
+                eventually(self.files_are_there)
+                eventually(lambda: self.is_asleep(process))  # in the stall: nothing else sleeps
                 process.send_signal(signal.SIGINT)
                 eventually(lambda: not self.is_pending(process, signal.SIGINT))
                 self.assertIsNone(process.poll())
@@ -986,7 +993,7 @@ class Interrupts(Case):
 
     def test_what_a_killed_run_left_is_not_touched_by_the_next(self):
         process = self.start("--dir", self.dir, "--duration", "1h", "-m", "sync")
-        eventually(self.round_has_begun)
+        eventually(self.files_are_there)
         process.kill()
         self.assertEqual(self.end_of(process).status, -signal.SIGKILL)
         left = self.work_directory()
