@@ -309,6 +309,27 @@ TEST_F(uring_engine_test, more_waits_than_the_completion_queue_has_entries_end_t
 }
 
 // As many lanes of the litmus session as one likes may wait on one ring.
+// A seek is a system call, so the loop has something ready and nothing to submit: it must come to
+// the kernel all the same, which may have put off the end of the wait until then.
+TEST_F(uring_engine_test, what_needs_no_submission_does_not_starve_what_waits) {
+  const auto engine = small();
+  const scratch_directory directory;
+  const unique_fd fd(::open((directory / "file").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  const unique_fd event{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+  noted_op wait(io_request::read_event(event.get()));
+  noted_op seek(io_request::seek(fd.get(), 0));
+  engine->start(wait);
+  engine->start(seek);
+  turn(*engine);
+  ASSERT_EQ(::eventfd_write(event.get(), 1), 0);
+  for (int turns = 0; wait.completions == 0; ++turns) {
+    ASSERT_LT(turns, 100'000) << "starved";
+    if (!seek.pending()) engine->start(seek);
+    turn(*engine);
+  }
+  drain(*engine);
+}
+
 TEST_F(uring_engine_test, waits_do_not_keep_out_what_ends_by_itself) {
   const auto engine = small();
   start_waits(*engine, 1000);
