@@ -452,6 +452,9 @@ void understand_model(const raw_options& raw, options& options) {
   }
   if (!raw.model_only) return;
   if (raw.check) refuse("--model-only and --check: leave one out");
+  if (raw.json || raw.trace) {
+    refuse("--model-only: it has no report for --json or --trace; leave one out");
+  }
   if (raw.modes.empty() && !raw.flush) {
     options.modes.clear();
     for (const auto modes : {litmus::all_modes(), litmus::older_modes()}) {
@@ -493,6 +496,12 @@ void understand_tests(const raw_options& raw, options& options) {
       options.tests.push_back(load_test(argument));
     } catch (const no_such_test& error) {
       refuse(error.what());
+    }
+    if (options.reuse_file && !litmus::is_static(options.tests.back())) {
+      refuse(
+          fmt::format("--reuse-file: {} opens, closes, renames or removes, which cannot be "
+                      "undone for the next round; leave it out",
+                      argument));
     }
     if (options.lanes > 1 && litmus::closes_what_others_use(options.tests.back())) {
       refuse(

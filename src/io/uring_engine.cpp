@@ -911,14 +911,14 @@ class uring_engine final : public engine {
     ++in_ring_count_;
   }
 
-  // What a kernel worker was just leaving to a poll outlives the cancellation that found it in the
-  // worker and said EALREADY: seen on Linux 6.18, with IOSQE_ASYNC and an empty pipe. So whoever is
-  // still there after a refusal is asked again, not at once, as one that does run in a worker
-  // refuses every time.
+  // What a kernel worker was just leaving to a poll (from 5.7 on) outlives the cancellation that
+  // found it in the worker and said EALREADY: seen on Linux 6.18, with IOSQE_ASYNC and an empty
+  // pipe. So whoever is still there after a refusal is asked again, not at once, as one that does
+  // run in a worker refuses every time.
   void ask_cancellations_later() noexcept {
     const auto* op = in_ring_.front();
     while (op != nullptr && !op->cancelled) op = op->next;
-    if (op == nullptr || pausing_ || !features_.async_cancel) return;
+    if (op == nullptr || pausing_ || (ring_.features & IORING_FEAT_FAST_POLL) == 0) return;
     auto* const sqe = get_sqe();
     if (sqe == nullptr) {
       cancellations_owed_ = true;

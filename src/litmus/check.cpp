@@ -169,8 +169,16 @@ class checker {
                      name, opened.process, line_of(opened)));
   }
 
+  // From its submission on, a close may give its number to what is opened next, and whatever is
+  // about to use the number would use that. So it stands alone, and where it races a use nothing
+  // may be opened.
   void check_closed(statement_index close, std::uint8_t handle) const {
     handle = named_by(handle);
+    if (group_of(close) != nullptr) {
+      fail(close, "a close in a group could end before the others begin; put it behind the group");
+    }
+    if (at(close).drain) fail(close, "a close cannot drain; put a drain fsync(…) before it");
+    const auto opens = first_that_opens();
     each_statement([&](statement_index use, const statement& what) {
       const bool itself = use.process == close.process && use.statement == close.statement;
       const bool uses = uses_handle(what.what) && named_by(what.operand) == handle;
@@ -186,13 +194,28 @@ class checker {
         fail(use, fmt::format("'{}' has been closed in line {}; use another handle", name,
                               line_of(close)));
       }
+      if (opens && !ordered(use, close)) {
+        fail(use, fmt::format("'{}' may be closed in line {} before this, which could then hit "
+                              "what is opened in line {}; order the two, or open nothing",
+                              name, line_of(close), line_of(*opens)));
+      }
     });
+  }
+
+  std::optional<statement_index> first_that_opens() const {
+    std::optional<statement_index> found;
+    each_statement([&](statement_index at, const statement& what) {
+      const bool opens = what.what == verb::open || what.what == verb::clone;
+      if (opens && !found) found = at;
+    });
+    return found;
   }
 
   void check_cancels() const {
     each_statement([&](statement_index cancel, const statement& what) {
       if (what.what != verb::cancel) return;
       const statement_index target{what.operand, what.other};
+      if (at(target).what == verb::close) fail(cancel, "a close cannot be cancelled");
       if (!ordered(cancel, target)) return;
       fail(cancel,
            fmt::format("the operation in line {} begins only after this; cancel what may be "

@@ -155,7 +155,7 @@ TEST(parser, understands_groups_and_drain) {
     statx(w);
     batch { n = append(w, a[1]); drain fsync(w); }
     link { append(w, b[1]); fsync(w); statx(w); };
-    hardlink { read(w, 0, 1); close(w); } })"));
+    hardlink { read(w, 0, 1); fsync(w); } })"));
   const auto& groups = test.processes[0].groups;
   ASSERT_EQ(groups.size(), 3U);
   EXPECT_EQ(groups[0].kind, group_kind::batch);
@@ -430,8 +430,14 @@ TEST(parse_error, tells_of_handles_that_may_not_be_open) {
        "4:16: 'w' has been closed in line 4; use another handle"},
       {with("", "P0 { close(w); }\nP1 { close(w); }"),
        "5:6: 'w' is closed twice; the other close is in line 4"},
-      {with("", "P0 { link { close(w); fsync(w); } }"),
-       "4:23: 'w' has been closed in line 4; use another handle"},
+      {with("", "P0 { link { fsync(w); close(w); } }"),
+       "4:23: a close in a group could end before the others begin; put it behind the group"},
+      {with("", "P0 { fsync(w); drain close(w); }"),
+       "4:16: a close cannot drain; put a drain fsync(…) before it"},
+      {with("", "P0 { n = close(w); }\nP1 { cancel(P0:n); }"), "5:6: a close cannot be cancelled"},
+      {with("handle r;", "P0 { close(w); r = open f; }\nP1 { fsync(w); }"),
+       "5:6: 'w' may be closed in line 4 before this, which could then hit what is opened in line "
+       "4; order the two, or open nothing"},
   });
   EXPECT_EQ(refusal(with("handle r;", "P0 { r = open f; notify(a); }\nP1 { wait(a); statx(r); }")),
             "");

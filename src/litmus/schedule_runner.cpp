@@ -58,25 +58,6 @@ static_assert(max_files + max_handles + max_edges < 63);
 bool only_reads(verb verb) noexcept { return verb == verb::read || verb == verb::statx; }
 bool only_reads(opcode code) noexcept { return code == opcode::read || code == opcode::statx; }
 
-// Do its names and handles stay what they are?
-bool is_static(const test& test) noexcept {
-  for (const auto& process : test.processes) {
-    for (const auto& statement : process.body) {
-      switch (statement.what) {
-        case verb::open:
-        case verb::clone:
-        case verb::close:
-        case verb::rename:
-        case verb::unlink:
-          return false;
-        default:
-          break;
-      }
-    }
-  }
-  return true;
-}
-
 bool may_reduce(const test& test) noexcept {
   if (!is_static(test)) return false;
   for (const auto& process : test.processes) {

@@ -111,6 +111,24 @@ process_declaration with_flush(const process_declaration& process,
 
 }  // namespace
 
+bool is_static(const test& test) noexcept {
+  for (const auto& process : test.processes) {
+    for (const auto& statement : process.body) {
+      switch (statement.what) {
+        case verb::open:
+        case verb::clone:
+        case verb::close:
+        case verb::rename:
+        case verb::unlink:
+          return false;
+        default:
+          break;
+      }
+    }
+  }
+  return true;
+}
+
 bool closes_what_others_use(const test& test) {
   const auto named_by = [&](std::uint8_t handle) {
     while (test.handles[handle].from == handle_origin::same) handle = test.handles[handle].source;

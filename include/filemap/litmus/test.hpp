@@ -142,6 +142,10 @@ struct test {
 /// write-behind handle only.)
 test with_flush(const test& test);
 
+/// Do its names and handles stay as they are declared, so that its files can be emptied and used
+/// again?
+bool is_static(const test& test) noexcept;
+
 /// Is a handle closed by one process and used by another? Then an operation may come to the kernel
 /// with the number of a descriptor that somebody else has got meanwhile, so no one else may open
 /// files during a round.
