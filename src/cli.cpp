@@ -595,6 +595,7 @@ std::optional<options> parse_command_line(std::span<const char* const> argv, std
     return std::nullopt;
   }
 
+  if (raw.list && raw.show) refuse("--list and --show: leave one out");
   if (raw.list || raw.show) {
     answer = raw.show ? answer_show(*raw.show) : list_tests();
     return std::nullopt;

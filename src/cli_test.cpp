@@ -495,6 +495,7 @@ TEST(usage_error, is_one_line_that_names_the_option_its_value_and_what_is_expect
       {{"--lanes", "0"}, "--lanes 0:", count + "65536"},
       {{"--lanes", "65537"}, "--lanes 65537:", count},
       {{"--lanes", "65536", "--size", "64k"}, "--lanes", "more than 4 GiB"},
+      {{"--list", "--show", "tokio-4796"}, "--list and --show:", "leave one out"},
       {{"unlink-read", "--reuse-file"}, "--reuse-file: unlink-read", "leave it out"},
       {{"--model-only", "--json", "-"}, "--model-only:", "leave one out"},
       {{"close-in-flight", "--lanes", "2"}, "--lanes: close-in-flight", "leave it out"},
