@@ -41,6 +41,8 @@ int complain(const litmus::parse_error& error) noexcept {
   return exit_usage;
 }
 
+bool in_color(const options& asked) { return asked.color && ::isatty(STDOUT_FILENO) != 0; }
+
 // Or the report would be lost in silence where the disk is full or the reader gone.
 void print(std::string_view text) { output_file("-").write(text); }
 
@@ -87,7 +89,6 @@ int check_tests(const options& asked) {
 }
 
 int tell_model(const options& asked) {
-  const bool color = asked.color && ::isatty(STDOUT_FILENO) != 0;
   for (const auto& test : asked.tests) {
     std::vector<modelled> modes;
     for (const auto& mode : asked.modes) {
@@ -95,7 +96,7 @@ int tell_model(const options& asked) {
       auto result = litmus::model(test, mode, asked.model);
       modes.push_back({mode, std::move(result), filemap::clock::now() - begin});
     }
-    print((&test == &asked.tests.front() ? "" : "\n") + model_report(test, modes, color));
+    print((&test == &asked.tests.front() ? "" : "\n") + model_report(test, modes, in_color(asked)));
   }
   return exit_ok;
 }
@@ -132,8 +133,7 @@ int run(const options& asked) {
     }
   };
   if (asked.json_file != "-") {
-    const bool color = asked.color && ::isatty(STDOUT_FILENO) != 0;
-    tell([&] { print(text_report(results, color)); });
+    tell([&] { print(text_report(results, in_color(asked))); });
   }
   if (json) tell([&] { json.write(json_report(results)); });
   if (trace) tell([&] { trace.write(trace_report(results)); });
@@ -153,8 +153,7 @@ int explore(const options& asked) {
   const work_directory directory(asked.dir);
   remove_when_interrupted_twice(directory.path());
   const auto run = run_exploration(asked, directory, interrupted());
-  const bool color = asked.color && ::isatty(STDOUT_FILENO) != 0;
-  if (asked.json_file != "-") print(text_report(run, color));
+  if (asked.json_file != "-") print(text_report(run, in_color(asked)));
   if (json) json.write(json_report(run));
   if (!run.failure.empty()) complain(run.failure, 0);
   return exit_status_of(run);
@@ -165,7 +164,7 @@ int replay(const options& asked) {
   const work_directory directory(asked.dir);
   remove_when_interrupted_twice(directory.path());
   const auto run = run_replay(asked, directory);
-  print(text_report(run, asked.color && ::isatty(STDOUT_FILENO) != 0));
+  print(text_report(run, in_color(asked)));
   return exit_status_of(run, asked.strict);
 }
 

@@ -6,10 +6,10 @@
 #include "report/exploration.hpp"
 #include "report/names.hpp"
 #include "report/report.hpp"
+#include "report/styled_text.hpp"
 #include "units.hpp"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
@@ -50,9 +50,9 @@ std::string plural(std::uint64_t count, std::string_view what) {
   return fmt::format("{} {}{}", format_count(count), what, count == 1 ? "" : "s");
 }
 
-class writer {
+class writer : styled_text {
  public:
-  explicit writer(bool color) : color_(color) {}
+  using styled_text::styled_text;
 
   std::string report(const exploration_run& run) {
     for (const auto& explored : run.tests) {
@@ -66,7 +66,7 @@ class writer {
     line("Seed          {}", run.asked.seed);
     if (run.interrupted)
       line("{}", paint("33", "Interrupted: these are the schedules until then."));
-    return std::move(text_);
+    return take();
   }
 
   std::string report(const replayed_run& run) {
@@ -77,7 +77,7 @@ class writer {
     time_line(run.test, done);
     if (done.deadlock) {
       line("{}", paint("31", "Deadlock: nothing can execute, and not all have ended."));
-      return std::move(text_);
+      return take();
     }
     line("State         {}", to_string(run.test, done.state));
     const bool forbids = run.judged && !run.allowed;
@@ -85,20 +85,10 @@ class writer {
          forbids       ? paint("31", "not allowed: the kernel, the engine or the model is wrong")
          : done.counts ? paint("33", std::string(bad_word(run.test)) + ", as the mode may")
                        : paint("32", "ok"));
-    return std::move(text_);
+    return take();
   }
 
  private:
-  template <typename... Args>
-  void line(fmt::format_string<Args...> format, Args&&... args) {
-    fmt::format_to(std::back_inserter(text_), format, std::forward<Args>(args)...);
-    text_ += '\n';
-  }
-  std::string paint(std::string_view code, std::string_view text) const {
-    return color_ ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : std::string(text);
-  }
-  std::string bold(std::string_view text) const { return paint("1", text); }
-
   void title(const litmus::test& test) {
     line("{}", bold(fmt::format("{}: {}", test.name, test.question)));
   }
@@ -239,9 +229,6 @@ class writer {
     return fmt::format("{}{}", event.what == event::executed ? "executed: " : "",
                        io.res < 0 ? "-" + error_name(-io.res) : std::to_string(io.res));
   }
-
-  const bool color_;
-  std::string text_;
 };
 
 }  // namespace

@@ -2,12 +2,12 @@
 // the numbers must be read with.
 
 #include "report/report.hpp"
+#include "report/styled_text.hpp"
 #include "units.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
@@ -32,9 +32,9 @@ std::string ceiling_text(const operation_ceiling& ceiling) {
       ceiling.enforced ? "enforced by the kernel" : "on trust, as enforcing it takes Linux 5.10");
 }
 
-class text_writer {
+class text_writer : styled_text {
  public:
-  text_writer(const run_result& run, bool color) : run_(run), color_(color) {}
+  text_writer(const run_result& run, bool color) : styled_text(color), run_(run) {}
 
   std::string results() {
     line("{}", bold(fmt::format("{}: {}", run_.test.name, run_.test.question)));
@@ -44,36 +44,26 @@ class text_writer {
       differences();
       if (!is_litmus_test()) story();
     }
-    return std::move(text_);
+    return take();
   }
 
   // What all runs have in common.
   std::string surroundings() {
     host_and_filesystem();
-    return std::move(text_);
+    return take();
   }
 
  private:
-  template <typename... Args>
-  void line(fmt::format_string<Args...> format, Args&&... args) {
-    fmt::format_to(std::back_inserter(text_), format, std::forward<Args>(args)...);
-    text_ += '\n';
-  }
-
-  std::string escaped(std::string_view code, std::string_view text) const {
-    return color_ ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : std::string(text);
-  }
-  std::string bold(std::string_view text) const { return escaped("1", text); }
   std::string judged(verdict verdict, std::string_view text) const {
     switch (verdict) {
       case verdict::ok:
-        return escaped("32", text);
+        return paint("32", text);
       case verdict::forbidden:
       case verdict::error:
       case verdict::hang:
-        return escaped("31", text);
+        return paint("31", text);
       default:
-        return escaped("33", text);
+        return paint("33", text);
     }
   }
 
@@ -145,7 +135,7 @@ class text_writer {
          model.allowed.size(), model.complete ? "" : ", whose search was cut short");
     for (const auto& [state, entry] : seen) {
       line("{:>10} {}> {}{}", entry.rounds, entry.counts ? '*' : ':', to_string(run_.test, *state),
-           entry.allowed || !model.complete ? "" : escaped("31", "   not allowed by the model"));
+           entry.allowed || !model.complete ? "" : paint("31", "   not allowed by the model"));
     }
     for (std::size_t i = 0; i < std::min(unseen.size(), most_unseen); ++i) {
       line("{:>10} {}> {}   allowed, not seen", 0,
@@ -294,11 +284,11 @@ class text_writer {
       std::string bar(width, ' ');
       const bool start_known = step->io.started != instant{};
       const auto began = start_known ? step->io.started : step->io.submitted;
-      const auto paint = [&](instant from, instant to, char with) {
+      const auto draw = [&](instant from, instant to, char with) {
         for (auto i = column(from); i <= column(to); ++i) bar[i] = with;
       };
-      paint(step->called, began, '.');
-      paint(began, step->io.returned, start_known ? '#' : '=');
+      draw(step->called, began, '.');
+      draw(began, step->io.returned, start_known ? '#' : '=');
       line("  {:<8} {:<9}|{}| {}", process_name(run_.test, step->process),
            to_string(step->what.what), bar, step_note(*step, trace));
     }
@@ -444,8 +434,7 @@ class text_writer {
     engine_lines();
     line("Seed          {}", run_.asked.seed);
     line("Repeat with   {}", shell_command(run_.asked.command));
-    if (run_.interrupted)
-      line("{}", escaped("33", "Interrupted: these are the rounds until then."));
+    if (run_.interrupted) line("{}", paint("33", "Interrupted: these are the rounds until then."));
   }
 
   // A note, indented and broken at spaces.
@@ -454,7 +443,7 @@ class text_writer {
     while (!words.empty()) {
       auto end = words.size() <= width ? words.size() : words.rfind(' ', width);
       if (end == std::string_view::npos) end = words.size();
-      line("              {}", escaped("33", words.substr(0, end)));
+      line("              {}", paint("33", words.substr(0, end)));
       words.remove_prefix(std::min(words.size(), end + 1));
     }
   }
@@ -483,8 +472,6 @@ class text_writer {
   }
 
   const run_result& run_;
-  const bool color_;
-  std::string text_;
 };
 
 }  // namespace
