@@ -128,13 +128,6 @@ class checker {
 
   // --- handles
 
-  std::uint8_t named_by(std::uint8_t handle) const {
-    while (test_.handles[handle].from == handle_origin::same) {
-      handle = test_.handles[handle].source;
-    }
-    return handle;
-  }
-
   void check_handles() const {
     for (std::size_t i = 0; i < test_.handles.size(); ++i) {
       if (test_.handles[i].from == handle_origin::later && !places_.handles[i].opened) {
@@ -173,7 +166,7 @@ class checker {
   // about to use the number would use that. So it stands alone, and where it races a use nothing
   // may be opened.
   void check_closed(statement_index close, std::uint8_t handle) const {
-    handle = named_by(handle);
+    handle = named_by(test_, handle);
     if (group_of(close) != nullptr) {
       fail(close, "a close in a group could end before the others begin; put it behind the group");
     }
@@ -181,9 +174,7 @@ class checker {
     const auto opens = first_that_opens();
     each_statement([&](statement_index use, const statement& what) {
       const bool itself = use.process == close.process && use.statement == close.statement;
-      const bool uses = uses_handle(what.what) && named_by(what.operand) == handle;
-      const bool clones = what.what == verb::clone && named_by(what.other) == handle;
-      if (itself || (!uses && !clones)) return;
+      if (itself || !touches(test_, what, handle)) return;
       const auto& name = test_.handles[handle].name;
       if (what.what == verb::close) {
         const bool later = line_of(use) > line_of(close);

@@ -111,6 +111,16 @@ process_declaration with_flush(const process_declaration& process,
 
 }  // namespace
 
+std::uint8_t named_by(const test& test, std::uint8_t handle) {
+  while (test.handles[handle].from == handle_origin::same) handle = test.handles[handle].source;
+  return handle;
+}
+
+bool touches(const test& test, const statement& statement, std::uint8_t handle) {
+  return (uses_handle(statement.what) && named_by(test, statement.operand) == handle) ||
+         (statement.what == verb::clone && named_by(test, statement.other) == handle);
+}
+
 bool is_static(const test& test) noexcept {
   for (const auto& process : test.processes) {
     for (const auto& statement : process.body) {
@@ -130,21 +140,15 @@ bool is_static(const test& test) noexcept {
 }
 
 bool closes_what_others_use(const test& test) {
-  const auto named_by = [&](std::uint8_t handle) {
-    while (test.handles[handle].from == handle_origin::same) handle = test.handles[handle].source;
-    return handle;
-  };
-  const auto uses = [&](const process_declaration& process, std::uint8_t closed) {
-    return std::any_of(process.body.begin(), process.body.end(), [&](const statement& other) {
-      return (uses_handle(other.what) && named_by(other.operand) == closed) ||
-             (other.what == verb::clone && named_by(other.other) == closed);
-    });
-  };
   for (const auto& process : test.processes) {
-    for (const auto& statement : process.body) {
-      if (statement.what != verb::close) continue;
+    for (const auto& close : process.body) {
+      if (close.what != verb::close) continue;
+      const auto closed = named_by(test, close.operand);
       for (const auto& other : test.processes) {
-        if (&other != &process && uses(other, named_by(statement.operand))) return true;
+        const bool uses =
+            std::any_of(other.body.begin(), other.body.end(),
+                        [&](const auto& statement) { return touches(test, statement, closed); });
+        if (&other != &process && uses) return true;
       }
     }
   }

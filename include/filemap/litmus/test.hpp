@@ -142,6 +142,12 @@ struct test {
 /// write-behind handle only.)
 test with_flush(const test& test);
 
+/// The handle behind a name of it: of `handle s = w` that of w.
+std::uint8_t named_by(const test& test, std::uint8_t handle);
+
+/// Does the statement call or clone this handle, by whatever name? `handle` is of `named_by`.
+bool touches(const test& test, const statement& statement, std::uint8_t handle);
+
 /// Do its names and handles stay as they are declared, so that its files can be emptied and used
 /// again?
 bool is_static(const test& test) noexcept;
