@@ -136,11 +136,7 @@ Value parse_word(const std::string& option, const std::string& text,
 }
 
 litmus::mode parse_mode(const std::string& name) {
-  constexpr std::string_view suffix = "+flush";
-  std::string_view base = name;
-  const bool flush = base.ends_with(suffix);
-  if (flush) base.remove_suffix(suffix.size());
-  if (const auto* const mode = litmus::find_mode(base)) return flush ? mode->with_flush() : *mode;
+  if (auto mode = litmus::parse_mode(name)) return *std::move(mode);
   std::string known;
   for (const auto modes : {litmus::all_modes(), litmus::older_modes()}) {
     for (const auto& mode : modes) known += (known.empty() ? "" : ", ") + mode.name;

@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <coroutine>
+#include <csignal>
 #include <cstddef>
 #include <cstdlib>
 #include <filesystem>
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <string>
 #include <string_view>
+#include <sys/resource.h>
 #include <system_error>
 #include <thread>
 #include <unistd.h>
@@ -125,6 +127,27 @@ inline std::vector<std::string> names_in(const char* directory) {
   return names;
 }
 inline std::size_t open_descriptors() { return names_in("/proc/self/fd").size(); }
+
+/// Lets no file of this process grow beyond `bytes`, and makes that an error instead of a signal: a
+/// disk that is full, for whoever it is not.
+class file_size_limit {
+ public:
+  explicit file_size_limit(rlim_t bytes) : handler_(::signal(SIGXFSZ, SIG_IGN)) {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit{bytes, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  file_size_limit(const file_size_limit&) = delete;
+  file_size_limit& operator=(const file_size_limit&) = delete;
+  ~file_size_limit() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    ::signal(SIGXFSZ, handler_);
+  }
+
+ private:
+  void (*handler_)(int);
+  rlimit before_{};
+};
 
 /// Looks until it is so. False after a minute, which is never how long it takes.
 template <typename Condition>

@@ -12,7 +12,6 @@
 
 #include <array>
 #include <cerrno>
-#include <csignal>
 #include <cstddef>
 #include <fcntl.h>
 #include <memory>
@@ -21,7 +20,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <utility>
 #include <vector>
@@ -203,26 +201,6 @@ TEST_F(write_behind_file_test, the_error_of_a_write_that_has_completed_is_not_fo
   EXPECT_EQ(at_once(file->write(0, bytes("b"))), io_result{-EBADF});
   EXPECT_EQ(io_.started(), "write");
 }
-
-/// Lets no file grow beyond `bytes`, and makes that an error instead of a signal.
-class file_size_limit {
- public:
-  explicit file_size_limit(rlim_t bytes) : handler_(::signal(SIGXFSZ, SIG_IGN)) {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit{bytes, before_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  file_size_limit(const file_size_limit&) = delete;
-  file_size_limit& operator=(const file_size_limit&) = delete;
-  ~file_size_limit() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    ::signal(SIGXFSZ, handler_);
-  }
-
- private:
-  void (*handler_)(int);
-  rlimit before_{};
-};
 
 TEST_F(write_behind_file_test, a_short_write_goes_on_and_its_failure_is_reported) {
   const auto file = open(O_WRONLY | O_APPEND);

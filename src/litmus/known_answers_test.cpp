@@ -10,6 +10,7 @@
 #include "filemap/litmus/experiment.hpp"
 #include "filemap/litmus/session.hpp"
 
+#include "default_engine.hpp"
 #include "testing.hpp"
 
 #include <chrono>
@@ -39,31 +40,12 @@ const bool in_memory = [] {
   return ::access("/dev/shm", W_OK) == 0 && ::setenv("TMPDIR", "/dev/shm", 1) == 0;
 }();
 
-mode named(std::string_view name) {
-  constexpr std::string_view suffix = "+flush";
-  if (!name.ends_with(suffix)) return *find_mode(name);
-  name.remove_suffix(suffix.size());
-  return find_mode(name)->with_flush();
-}
-
-std::unique_ptr<engine> engine_for(engine_kind kind) {
-  switch (kind) {
-    case engine_kind::uring:
-      return make_uring_engine();
-    case engine_kind::pool:
-      return make_pool_engine();
-    case engine_kind::sync:
-      break;
-  }
-  return make_sync_engine();
-}
-
 /// `rounds` rounds with every write held back for `stalled`, if that is not 0.
 mode_result run(const mode& mode, std::uint64_t rounds, std::size_t lanes, nanoseconds stalled) {
   const scratch_directory scratch;
   const auto dir = scratch / "rounds";
   std::filesystem::create_directory(dir);
-  auto engine = engine_for(mode.engine);
+  auto engine = default_engine(mode.engine);
   if (stalled > 0ns)
     engine = make_stalling_engine(std::move(engine), {{opcode::write, stalled}}, 1);
   session_options options;
@@ -94,7 +76,7 @@ constexpr std::uint64_t rounds = 300;
 class stalled_writes_violate : public testing::TestWithParam<const char*> {};
 
 TEST_P(stalled_writes_violate, in_at_least_99_percent_of_rounds) {
-  const auto mode = named(GetParam());
+  const auto mode = *parse_mode(GetParam());
   if (cannot_run(mode)) GTEST_SKIP() << probe_ring().why;
   mode_result result;
   const auto needed = rounds * 99 / 100;
@@ -122,7 +104,7 @@ INSTANTIATE_TEST_SUITE_P(in_mode, stalled_writes_violate,
 class stalled_writes_are_waited_for : public testing::TestWithParam<const char*> {};
 
 TEST_P(stalled_writes_are_waited_for, in_every_round) {
-  const auto mode = named(GetParam());
+  const auto mode = *parse_mode(GetParam());
   if (cannot_run(mode)) GTEST_SKIP() << probe_ring().why;
   const auto result = run(mode, rounds, 1, 2ms);
   EXPECT_EQ(result.count(outcome::ok), rounds);
@@ -139,7 +121,7 @@ INSTANTIATE_TEST_SUITE_P(in_mode, stalled_writes_are_waited_for,
 // --- plain runs ----------------------------------------------------------------------------------
 
 TEST(plain_run, of_20000_rounds_on_a_ring_shows_no_violation) {
-  const auto mode = named("uring");
+  const auto mode = *find_mode("uring");
   if (cannot_run(mode)) GTEST_SKIP() << probe_ring().why;
   const auto result = run(mode, 20'000, in_memory ? 1 : 64, 0ns);
   EXPECT_EQ(result.rounds, 20'000U);
@@ -151,7 +133,7 @@ TEST(plain_run, of_20000_rounds_on_a_ring_shows_no_violation) {
 class plain_run_without_a_ring : public testing::TestWithParam<const char*> {};
 
 TEST_P(plain_run_without_a_ring, shows_no_violation_when_writes_are_complete_or_flushed) {
-  const auto result = run(named(GetParam()), 2'000, in_memory ? 4 : 64, 0ns);
+  const auto result = run(*parse_mode(GetParam()), 2'000, in_memory ? 4 : 64, 0ns);
   EXPECT_EQ(result.count(outcome::ok), 2'000U);
   EXPECT_EQ(result.hazards.rounds, 0U);
 }

@@ -5,9 +5,15 @@
 
 namespace filemap::litmus {
 
+namespace {
+
+constexpr std::string_view flush_suffix = "+flush";
+
+}  // namespace
+
 mode mode::with_flush() const {
   mode flushing = *this;
-  flushing.name += "+flush";
+  flushing.name += flush_suffix;
   flushing.flush = true;
   return flushing;
 }
@@ -40,6 +46,14 @@ const mode* find_mode(std::string_view name) {
     if (found != modes.end()) return &*found;
   }
   return nullptr;
+}
+
+std::optional<mode> parse_mode(std::string_view name) {
+  const bool flush = name.ends_with(flush_suffix);
+  if (flush) name.remove_suffix(flush_suffix.size());
+  const auto* const found = find_mode(name);
+  if (found == nullptr) return std::nullopt;
+  return flush ? found->with_flush() : *found;
 }
 
 }  // namespace filemap::litmus

@@ -9,13 +9,13 @@
 #include "filemap/litmus/experiment.hpp"
 #include "filemap/litmus/parser.hpp"
 
+#include "default_engine.hpp"
 #include "testing.hpp"
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -26,7 +26,6 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <sys/resource.h>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -426,54 +425,16 @@ TEST(session, leaves_no_file_when_the_next_cannot_be_made) {
 
 // --- operations that fail ------------------------------------------------------------------------
 
-/// No file of this process may grow beyond `bytes`: a disk that is full, for whoever it is not.
-class file_size_limit {
- public:
-  explicit file_size_limit(rlim_t bytes) {
-    before_action_ = ::signal(SIGXFSZ, SIG_IGN);
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limit{bytes, before_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  file_size_limit(const file_size_limit&) = delete;
-  file_size_limit& operator=(const file_size_limit&) = delete;
-  ~file_size_limit() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    ::signal(SIGXFSZ, before_action_);
-  }
-
- private:
-  rlimit before_{};
-  void (*before_action_)(int) = nullptr;
-};
-
 class failing_session : public testing::TestWithParam<const char*> {
  protected:
-  static mode tested() {
-    std::string_view name = GetParam();
-    constexpr std::string_view suffix = "+flush";
-    const bool flush = name.ends_with(suffix);
-    if (flush) name.remove_suffix(suffix.size());
-    return flush ? find_mode(name)->with_flush() : *find_mode(name);
-  }
-  static std::unique_ptr<engine> make() {
-    switch (tested().engine) {
-      case engine_kind::uring:
-        return make_uring_engine();
-      case engine_kind::pool:
-        return make_pool_engine();
-      case engine_kind::sync:
-        break;
-    }
-    return make_sync_engine();
-  }
+  static mode tested() { return *parse_mode(GetParam()); }
 };
 
 TEST_P(failing_session, ends_its_round_with_the_error_and_is_finished) {
   if (tested().engine == engine_kind::uring && !probe_ring().available) {
     GTEST_SKIP() << probe_ring().why;
   }
-  fixture f(make());
+  fixture f(default_engine(tested().engine));
   f.experiment.size = 100;
   f.experiment.writes = 3;
   const file_size_limit limit(200);
@@ -495,7 +456,7 @@ TEST_P(failing_session, tells_a_short_write_from_a_failed_one) {
   if (tested().engine == engine_kind::uring && !probe_ring().available) {
     GTEST_SKIP() << probe_ring().why;
   }
-  fixture f(make());
+  fixture f(default_engine(tested().engine));
   f.experiment.size = 100;
   const file_size_limit limit(60);
   const auto& result = f.run(tested(), 50);
@@ -532,9 +493,7 @@ TEST(session, prefers_the_failure_to_the_violation_that_comes_of_it) {
 
 /// A test of the language, run in a mode on the mode's own engine.
 mode_result run_test(std::string_view text, const mode& mode, std::uint64_t rounds) {
-  fixture f(mode.engine == engine_kind::uring  ? make_uring_engine()
-            : mode.engine == engine_kind::pool ? make_pool_engine()
-                                               : make_sync_engine());
+  fixture f(default_engine(mode.engine));
   session session(*f.engine, parse(text, "test"), mode, f.dir(), f.options);
   session.run(rounds);
   EXPECT_TRUE(f.left_nothing());

@@ -3,6 +3,7 @@
 #include "filemap/io/file.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -38,5 +39,8 @@ std::span<const mode> older_modes();
 
 /// Of either list; nullptr when there is no mode of this name.
 const mode* find_mode(std::string_view name);
+
+/// The same, also with a flush: MODE or MODE+flush.
+std::optional<mode> parse_mode(std::string_view name);
 
 }  // namespace filemap::litmus
