@@ -213,6 +213,16 @@ class Case(unittest.TestCase):
         directory = self.work_directory()
         return directory is not None and any(path.is_file() for path in directory.rglob("*"))
 
+    def run_interrupted(self):
+        """A run that is interrupted once it has shown progress."""
+        process = self.start("--dir", self.dir, "--duration", "1h", "-m", "sync", "--progress",
+                             "always")
+        self.read_until(process.stderr.fileno(), PROGRESS)
+        process.send_signal(signal.SIGINT)
+        finished = self.end_of(process)
+        self.assertEqual(finished.status, 130)
+        return finished
+
     def read_until(self, fd, pattern):
         """Reads from a pipe or terminal until what was read has the pattern."""
         seen = b""
@@ -476,12 +486,7 @@ class Output(Case):
         self.check_json(run.json)
 
     def test_progress_always_tells_rate_and_eta(self):
-        process = self.start("--dir", self.dir, "--duration", "1h", "-m", "sync", "--progress",
-                             "always")
-        self.read_until(process.stderr.fileno(), PROGRESS)
-        process.send_signal(signal.SIGINT)
-        finished = self.end_of(process)
-        self.assertEqual(finished.status, 130)
+        finished = self.run_interrupted()
         self.assertTrue(finished.err.endswith(b"\r\x1b[K"), finished.err)
         self.assert_nothing_left()
 
@@ -935,12 +940,7 @@ class Interrupts(Case):
                 self.assert_nothing_left()
 
     def test_an_interrupt_is_told_in_the_report(self):
-        process = self.start("--dir", self.dir, "--duration", "1h", "-m", "sync", "--progress",
-                             "always")
-        self.read_until(process.stderr.fileno(), PROGRESS)
-        process.send_signal(signal.SIGINT)
-        finished = self.end_of(process)
-        self.assertEqual(finished.status, 130)
+        finished = self.run_interrupted()
         self.assertIn("\nObservation tokio-4796 Never 0 ", finished.text)
         self.assertIn("\nInterrupted: these are the rounds until then.\n", finished.text)
         self.assert_nothing_left()
