@@ -366,17 +366,17 @@ void understand_engines(const raw_options& raw, options& options) {
   options.dir = raw.dir ? std::filesystem::path(*raw.dir) : default_directory();
   if (options.dir.empty()) refuse("--dir '': the path of a directory is expected");
   options.reuse_file = raw.reuse_file;
-  options.sqpoll = raw.sqpoll;
-  options.defer_taskrun = !raw.no_defer_taskrun;
-  options.force_async = raw.iosqe_async;
+  options.ring.sqpoll = raw.sqpoll;
+  options.ring.defer_taskrun = !raw.no_defer_taskrun;
+  options.ring.force_async = raw.iosqe_async;
   if (raw.lanes) options.lanes = parse_count("--lanes", *raw.lanes, 1, 65'536);
   if (raw.pool_threads) {
     options.pool_threads = parse_count("--pool-threads", *raw.pool_threads, 1, 32'768);
   }
   if (raw.entries) {
-    options.entries = static_cast<unsigned>(parse_count("--entries", *raw.entries, 1, 32'768));
+    options.ring.entries = static_cast<unsigned>(parse_count("--entries", *raw.entries, 1, 32'768));
   }
-  if (raw.ops) options.ops = parse_ceiling(*raw.ops);
+  if (raw.ops) options.ring.ceiling = parse_ceiling(*raw.ops);
   for (const auto& text : raw.stalls) options.stalls.push_back(parse_stall(text));
   constexpr std::uint64_t most_memory = std::uint64_t{4} << 30;
   if (options.experiment.total() * options.lanes * 3 > most_memory) {

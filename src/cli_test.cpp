@@ -103,11 +103,11 @@ TEST(command_line, has_the_defaults_that_the_help_states) {
   EXPECT_FALSE(defaults.reuse_file);
   EXPECT_EQ(defaults.lanes, 1U);
   EXPECT_EQ(defaults.pool_threads, 512U);
-  EXPECT_EQ(defaults.entries, 256U);
-  EXPECT_FALSE(defaults.sqpoll);
-  EXPECT_TRUE(defaults.defer_taskrun);
-  EXPECT_FALSE(defaults.force_async);
-  EXPECT_FALSE(defaults.ops.has_value());
+  EXPECT_EQ(defaults.ring.entries, 256U);
+  EXPECT_FALSE(defaults.ring.sqpoll);
+  EXPECT_TRUE(defaults.ring.defer_taskrun);
+  EXPECT_FALSE(defaults.ring.force_async);
+  EXPECT_FALSE(defaults.ring.ceiling.has_value());
   EXPECT_EQ(defaults.json_file, "");
   EXPECT_EQ(defaults.trace_file, "");
   EXPECT_EQ(defaults.progress, progress_kind::automatic);
@@ -257,13 +257,13 @@ TEST(command_line, understands_where_and_how) {
   EXPECT_TRUE(parsed({"--reuse-file"}).reuse_file);
   EXPECT_EQ(parsed({"--lanes", "64"}).lanes, 64U);
   EXPECT_EQ(parsed({"-m", "tokio-fs", "--pool-threads", "2"}).pool_threads, 2U);
-  EXPECT_EQ(parsed({"--entries", "8"}).entries, 8U);
-  EXPECT_TRUE(parsed({"--sqpoll"}).sqpoll);
-  EXPECT_FALSE(parsed({"--no-defer-taskrun"}).defer_taskrun);
-  EXPECT_TRUE(parsed({"--iosqe-async"}).force_async);
-  EXPECT_EQ(parsed({"--ops", "5.4"}).ops, (kernel_version{5, 4}));
-  EXPECT_EQ(parsed({"--ops", "5.10"}).ops, (kernel_version{5, 10}));
-  EXPECT_EQ(parsed({"--compare", "--ops", "6.1"}).ops, (kernel_version{6, 1}));
+  EXPECT_EQ(parsed({"--entries", "8"}).ring.entries, 8U);
+  EXPECT_TRUE(parsed({"--sqpoll"}).ring.sqpoll);
+  EXPECT_FALSE(parsed({"--no-defer-taskrun"}).ring.defer_taskrun);
+  EXPECT_TRUE(parsed({"--iosqe-async"}).ring.force_async);
+  EXPECT_EQ(parsed({"--ops", "5.4"}).ring.ceiling, (kernel_version{5, 4}));
+  EXPECT_EQ(parsed({"--ops", "5.10"}).ring.ceiling, (kernel_version{5, 10}));
+  EXPECT_EQ(parsed({"--compare", "--ops", "6.1"}).ring.ceiling, (kernel_version{6, 1}));
 }
 
 TEST(command_line, takes_the_directory_from_the_environment_when_it_is_not_told) {
@@ -278,7 +278,7 @@ TEST(command_line, lets_a_comparison_have_what_only_some_of_its_modes_use) {
   const auto all =
       parsed({"--compare", "--pool-threads", "3", "--entries", "8", "--sqpoll", "--iosqe-async"});
   EXPECT_EQ(all.pool_threads, 3U);
-  EXPECT_EQ(all.entries, 8U);
+  EXPECT_EQ(all.ring.entries, 8U);
 }
 
 TEST(command_line, understands_output) {

@@ -26,11 +26,7 @@ litmus::exploration_options exploration_options_of(const options& asked) {
   options.samples = asked.samples;
   options.seed = asked.seed;
   options.model = asked.model;
-  options.ring.entries = asked.entries;
-  options.ring.sqpoll = asked.sqpoll;
-  options.ring.defer_taskrun = asked.defer_taskrun;
-  options.ring.force_async = asked.force_async;
-  options.ring.ceiling = asked.ops;
+  options.ring = asked.ring;
   return options;
 }
 

@@ -21,16 +21,9 @@ namespace {
 std::unique_ptr<engine> make_engine(const litmus::mode& mode, const options& asked) {
   std::unique_ptr<engine> made;
   switch (mode.engine) {
-    case litmus::engine_kind::uring: {
-      uring_options options;
-      options.entries = asked.entries;
-      options.sqpoll = asked.sqpoll;
-      options.defer_taskrun = asked.defer_taskrun;
-      options.force_async = asked.force_async;
-      options.ceiling = asked.ops;
-      made = make_uring_engine(options);
+    case litmus::engine_kind::uring:
+      made = make_uring_engine(asked.ring);
       break;
-    }
     case litmus::engine_kind::pool: {
       pool_options options;
       options.threads = asked.pool_threads;

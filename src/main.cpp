@@ -67,7 +67,7 @@ void set_up_log(const options& asked) {
 }
 
 int probe(const options& asked) {
-  const auto ring = probe_ring(asked.ops);
+  const auto ring = probe_ring(asked.ring.ceiling);
   print(probe_report(ring, inspect_host()));
   return ring.available ? exit_ok : exit_cannot_run;
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "filemap/io/kernel_version.hpp"
+#include "filemap/io/engines.hpp"
 #include "filemap/io/stall.hpp"
 #include "filemap/litmus/experiment.hpp"
 #include "filemap/litmus/exploration.hpp"
@@ -52,11 +52,7 @@ struct options {
   std::size_t lanes = 1;
   bool reuse_file = false;
   std::size_t pool_threads = 512;
-  unsigned entries = 256;
-  bool sqpoll = false;
-  bool defer_taskrun = true;
-  bool force_async = false;
-  std::optional<kernel_version> ops;  ///< what the ring is held to
+  uring_options ring;  ///< `--ops` is its ceiling
   std::vector<stall_option> stalls;
   std::uint64_t seed = 0;
 

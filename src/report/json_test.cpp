@@ -220,7 +220,7 @@ TEST(json_report, has_the_ceiling_of_a_ring_and_who_enforced_it) {
   auto run = sample_run();
   EXPECT_EQ(parsed(run)["parameters"]["ops"], nullptr);
   EXPECT_EQ(parsed(run)["modes"][0]["engine_traits"]["ceiling"], nullptr);
-  run.asked.ops = {5, 10};
+  run.asked.ring.ceiling = {5, 10};
   run.modes[0].engine.ceiling = {{5, 10}, true};
   const auto report = parsed(run);
   EXPECT_EQ(report["parameters"]["ops"], "5.10");
