@@ -5,8 +5,8 @@
 #include "filemap/litmus/catalogue.hpp"
 #include "filemap/litmus/parser.hpp"
 
-#include "litmus/schedule_runner.hpp"
 #include "side_by_side.hpp"
+#include "subject/schedule_runner.hpp"
 
 #include <array>
 #include <cerrno>

@@ -9,8 +9,8 @@
 #include "filemap/litmus/catalogue.hpp"
 #include "filemap/litmus/parser.hpp"
 
-#include "litmus/round.hpp"
 #include "side_by_side.hpp"
+#include "subject/round.hpp"
 
 #include <array>
 #include <cstddef>

@@ -2,7 +2,7 @@
 // baseline knows just this program: its state is one number, how far each process is and who wrote
 // last.
 
-#include "filemap/litmus/model.hpp"
+#include "filemap/model/model.hpp"
 
 #include "side_by_side.hpp"
 

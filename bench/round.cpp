@@ -52,7 +52,7 @@ unique_fd make_nameless_file(const std::filesystem::path& dir) {
   return fd;
 }
 
-// --- ours: an operation, and the same through a file ---------------------------------------------
+// --- ours: an operation, and the same through a file
 
 task<> rounds(engine& engine, int fd, std::uint64_t count) {
   struct statx status {};
@@ -93,7 +93,7 @@ task<> in_lanes(RoundsOf rounds_of, std::uint64_t lanes) {
   co_await scope.join();
 }
 
-// --- the baseline --------------------------------------------------------------------------------
+// --- the baseline
 
 struct plain_lane {
   enum class step { write, fsync, statx, read };

@@ -10,7 +10,7 @@ import sys
 import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "src")]
+sys.path[:0] = [str(HERE), str(HERE.parent / "src" / "app")]
 
 from command_line_test import TapResult  # noqa: E402 pylint: disable=wrong-import-position
 

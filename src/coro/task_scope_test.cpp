@@ -198,7 +198,6 @@ TEST(task_scope_death_test, a_scope_with_running_tasks_is_not_destroyed_in_silen
 }
 
 // --- with_scope
-// ------------------------------------------------------------------------------------
 
 struct spawn_and_throw {
   gate& opened;

@@ -286,7 +286,6 @@ TEST(task, a_thousand_nested_awaits_resume_in_order) {
 }
 
 // --- frame_pool
-// ------------------------------------------------------------------------------------
 
 TEST(frame_pool, a_finished_frame_serves_the_next_of_its_size) {
   if (under_address_sanitizer) GTEST_SKIP() << "under AddressSanitizer no frame is kept";

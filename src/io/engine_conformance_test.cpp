@@ -43,7 +43,6 @@ using namespace std::chrono_literals;
 using std::chrono::nanoseconds;
 
 // --- what the suite runs on
-// ------------------------------------------------------------------------
 
 struct engine_case {
   std::string name;
@@ -145,7 +144,6 @@ INSTANTIATE_TEST_SUITE_P(engines, engine_conformance, ::testing::ValuesIn(engine
                          [](const auto& info) { return std::string(info.param.name); });
 
 // --- starting and completing
-// -----------------------------------------------------------------------
 
 TEST_P(engine_conformance, start_never_completes_an_operation_before_the_loop_turns) {
   static_assert(noexcept(io().start(std::declval<io_op&>())));
@@ -235,7 +233,6 @@ TEST_P(engine_conformance, ten_thousand_tasks_on_eight_entries_lose_nothing) {
 }
 
 // --- results are data
-// ------------------------------------------------------------------------------
 
 TEST_P(engine_conformance, a_bad_descriptor_is_a_result_and_not_a_hang_or_an_exception) {
   int closed = -1;
@@ -277,7 +274,6 @@ TEST_P(engine_conformance, nothing_read_at_the_end_of_a_file_is_zero_and_not_an_
 }
 
 // --- what operations do
-// ------------------------------------------------------------------------------
 
 TEST_P(engine_conformance, sync_range_takes_a_range_and_refuses_a_negative_one) {
   const auto fd = open("file", O_RDWR);
@@ -379,7 +375,6 @@ TEST_P(engine_conformance, an_open_that_nobody_hears_of_leaks_no_descriptor) {
 }
 
 // --- events
-// ----------------------------------------------------------------------------------------
 
 task<> takes(notify& edge, io_result& result) {
   const auto taken = co_await edge.wait();
@@ -514,7 +509,6 @@ TEST_P(engine_conformance, tasks_that_wait_do_not_keep_out_what_they_wait_for) {
 }
 
 // --- time
-// ------------------------------------------------------------------------------------------
 
 TEST_P(engine_conformance, a_sleep_does_not_end_early) {
   if (!GetParam().keeps_time) GTEST_SKIP() << "time is the chooser's";
@@ -582,7 +576,6 @@ TEST_P(engine_conformance, a_short_sleep_does_not_inherit_the_deadline_of_a_long
 }
 
 // --- groups
-// ----------------------------------------------------------------------------------------
 
 io_request linked(io_request request, link_kind link = link_kind::link) {
   request.link = link;
@@ -926,7 +919,6 @@ TEST_P(engine_conformance, a_drained_operation_can_be_cancelled) {
 }
 
 // --- records
-// ---------------------------------------------------------------------------------------
 
 TEST_P(engine_conformance, a_record_says_nothing_that_happened_before_its_cause) {
   const auto fd = open("file", O_RDWR);
@@ -966,7 +958,6 @@ TEST_P(engine_conformance, a_record_of_an_operation_that_had_to_queue_begins_whe
 }
 
 // --- signals
-// ---------------------------------------------------------------------------------------
 
 std::atomic<int> signals_seen = 0;
 void count_signal(int) { ++signals_seen; }
@@ -1015,7 +1006,6 @@ TEST_P(engine_conformance, signals_during_waits_lose_nothing) {
 }
 
 // --- exceptions
-// ------------------------------------------------------------------------------------
 
 task<> writes_then(engine& engine, int fd, std::int64_t offset, std::vector<std::byte> data,
                    bool fails, int& written) {
@@ -1044,7 +1034,6 @@ TEST_P(engine_conformance, an_exception_leaves_no_operation_of_other_tasks_witho
 }
 
 // --- cancellation
-// ----------------------------------------------------------------------------------
 
 bool is_cancelled_or(io_result own, const io_op& op) {
   return op.result() == own || op.result() == io_result{-ECANCELED};
@@ -1162,7 +1151,6 @@ TEST_P(engine_conformance, a_cancellation_does_not_touch_the_operations_after_it
 }
 
 // --- teardown
-// --------------------------------------------------------------------------------------
 
 TEST_P(engine_conformance, nothing_is_in_flight_after_the_destructor) {
   constexpr std::int64_t size = 1 << 16;
@@ -1214,7 +1202,6 @@ TEST_P(engine_conformance, a_mandatory_operation_runs_although_the_engine_is_tor
 TEST_P(engine_conformance, an_engine_that_was_never_used_is_destroyed) { destroy_engine(); }
 
 // --- files
-// -----------------------------------------------------------------------------------------
 
 class file_conformance : public on_an_engine,
                          public ::testing::TestWithParam<std::tuple<engine_case, acknowledgement>> {

@@ -106,7 +106,6 @@ class pool_engine_test : public ::testing::Test {
 };
 
 // --- the queue
-// -------------------------------------------------------------------------------------
 
 TEST_F(pool_engine_test, one_worker_takes_operations_first_in_first_out) {
   make({.threads = 1});
@@ -153,7 +152,6 @@ TEST_F(pool_engine_test, a_queued_operation_can_be_cancelled_and_a_running_one_c
 }
 
 // --- the threads
-// -----------------------------------------------------------------------------------
 
 TEST_F(pool_engine_test, there_are_never_more_threads_than_allowed) {
   make({.threads = 3});
@@ -227,7 +225,6 @@ TEST_F(pool_engine_test, an_operation_is_not_lost_between_a_time_out_and_a_notif
 }
 
 // --- waiting
-// ---------------------------------------------------------------------------------------
 
 task<> hops_sleeps_and_releases(engine& engine, blocking_pipe& pipe) {
   co_await plays_ping_pong(engine, 100);
@@ -244,7 +241,6 @@ TEST_F(pool_engine_test, a_blocked_worker_starves_no_notification_and_no_sleep) 
 }
 
 // --- the end
-// ---------------------------------------------------------------------------------------
 
 // The destructor has begun to wait for the workers when its thread sleeps: nothing else puts it to
 // sleep, as the only worker is blocked and holds no lock.

@@ -516,7 +516,6 @@ class uring_engine final : public engine {
   }
 
   // --- into the ring
-  // -------------------------------------------------------------------------------
 
   void begin(io_op& op) noexcept {
     const bool sleeps = op.request.code == opcode::sleep;
@@ -801,7 +800,6 @@ class uring_engine final : public engine {
   }
 
   // --- out of the ring
-  // -----------------------------------------------------------------------------
 
   // Returns how many completions there were.
   unsigned reap() noexcept {
@@ -892,7 +890,6 @@ class uring_engine final : public engine {
   }
 
   // --- cancellation
-  // --------------------------------------------------------------------------------
 
   void ask_cancellation(io_op& op) noexcept {
     op.cancelled = true;

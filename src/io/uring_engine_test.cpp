@@ -71,7 +71,6 @@ class uring_engine_test : public ::testing::Test {
 };
 
 // --- no ring
-// ---------------------------------------------------------------------------------------
 
 // First, because the kernel's workers outlive their ring a little, and who forks should have none.
 
@@ -166,7 +165,6 @@ TEST(uring_engine_death_test, no_limit_is_blamed_where_there_is_none) {
 #if defined(__x86_64__)
 
 // --- a kernel that refuses for now
-// ---------------------------------------------------------------------------------------
 
 int refusal = 0;
 unsigned refused = 0;
@@ -268,7 +266,6 @@ TEST(uring_engine_death_test, the_probe_says_why_and_what_to_do_and_does_not_thr
 }
 
 // --- the queues
-// ------------------------------------------------------------------------------------
 
 TEST_F(uring_engine_test, a_full_submission_queue_drops_nothing_and_keeps_the_order) {
   const auto engine = small();
@@ -464,7 +461,6 @@ TEST_F(uring_engine_test, a_mandatory_operation_in_the_backlog_runs_although_it_
 }
 
 // --- buffers
-// ---------------------------------------------------------------------------------------
 
 // io_uring_queue_exit alone returns while a read may still be about to write into its buffer.
 TEST_F(uring_engine_test, a_read_in_flight_writes_no_buffer_after_the_destructor) {
@@ -527,7 +523,6 @@ TEST_F(uring_engine_test, an_iovec_outlives_its_submission) {
 }
 
 // --- chains
-// ----------------------------------------------------------------------------------------
 
 /// Is a chain of these the kernel's from its start on?
 bool is_the_kernels(engine& engine, const std::vector<io_request>& members,
@@ -570,7 +565,6 @@ TEST_F(uring_engine_test, a_chain_that_the_kernel_cannot_have_is_run_member_by_m
 }
 
 // --- features
-// --------------------------------------------------------------------------------------
 
 bool has(const std::vector<std::string>& lines, std::string_view line) {
   return std::find(lines.begin(), lines.end(), line) != lines.end();
@@ -632,7 +626,6 @@ TEST(ring_features, a_difference_is_what_the_first_has_and_the_second_has_not) {
 }
 
 // --- ceilings
-// --------------------------------------------------------------------------------------
 
 TEST(operation_ceiling, every_version_that_changes_something_is_one_from_5_4_on) {
   const auto ceilings = operation_ceilings();
@@ -723,7 +716,6 @@ TEST_F(uring_engine_test, what_a_ceiling_forbids_names_the_ceiling) {
 }
 
 // --- its size
-// --------------------------------------------------------------------------------------
 
 TEST(uring_engine_limits, a_ring_of_an_impossible_size_is_refused_with_the_possible_ones) {
   for (const unsigned entries : {0U, 32'769U, 1U << 31}) {

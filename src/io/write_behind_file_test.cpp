@@ -125,7 +125,6 @@ class write_behind_file_test : public ::testing::Test {
 };
 
 // --- write
-// -----------------------------------------------------------------------------------------
 
 TEST_F(write_behind_file_test, write_returns_before_its_bytes_are_written) {
   const auto file = open(O_WRONLY);
@@ -262,7 +261,6 @@ TEST_F(write_behind_file_test, a_call_that_is_dropped_while_it_waits_for_the_loc
 }
 
 // --- write_all
-// -------------------------------------------------------------------------------------
 
 TEST_F(write_behind_file_test, write_all_returns_with_the_last_of_its_chunks_in_flight) {
   const auto file = open(O_WRONLY | O_APPEND, {.max_buffer = 4});
@@ -293,7 +291,6 @@ TEST_F(write_behind_file_test, write_all_returns_the_failure_of_a_chunk_that_is_
 }
 
 // --- flush
-// -----------------------------------------------------------------------------------------
 
 TEST_F(write_behind_file_test, flush_waits_for_the_write_and_makes_no_system_call) {
   const auto file = open(O_WRONLY);
@@ -312,7 +309,6 @@ TEST_F(write_behind_file_test, flush_returns_the_error_of_the_write_once) {
 }
 
 // --- sync and truncate
-// -----------------------------------------------------------------------------
 
 TEST_F(write_behind_file_test, both_kinds_of_sync_wait_for_the_write_of_their_own_handle) {
   const auto file = open(O_WRONLY | O_APPEND);
@@ -376,7 +372,6 @@ TEST_F(write_behind_file_test, truncate_cuts_what_was_written_before_it) {
 }
 
 // --- stat
-// ------------------------------------------------------------------------------------------
 
 TEST_F(write_behind_file_test, stat_does_not_wait_for_the_write_nor_for_who_waits) {
   const auto file = open(O_WRONLY);
@@ -390,7 +385,6 @@ TEST_F(write_behind_file_test, stat_does_not_wait_for_the_write_nor_for_who_wait
 }
 
 // --- read
-// ------------------------------------------------------------------------------------------
 
 TEST_F(write_behind_file_test, read_waits_for_the_write_of_its_own_handle) {
   for (const auto position : {std::int64_t{0}, at_cursor}) {
@@ -504,7 +498,6 @@ TEST_F(write_behind_file_test, truncate_loses_nothing_that_was_read_ahead) {
 }
 
 // --- seek
-// ------------------------------------------------------------------------------------------
 
 TEST_F(write_behind_file_test, seek_waits_for_the_write_and_keeps_its_error) {
   const auto file = open(O_RDONLY);
@@ -529,7 +522,6 @@ TEST_F(write_behind_file_test, seek_forgets_what_was_read_ahead) {
 }
 
 // --- clone
-// -----------------------------------------------------------------------------------------
 
 TEST_F(write_behind_file_test, clone_waits_from_1_29_on_and_did_not_before) {
   const auto later = open(O_WRONLY);
@@ -558,7 +550,6 @@ TEST_F(write_behind_file_test, a_clone_gets_no_stored_error) {
 }
 
 // --- apply, settle and close
-// -----------------------------------------------------------------------
 
 TEST_F(write_behind_file_test, apply_waits_for_the_write_and_goes_on_after_its_failure) {
   const auto file = open(O_RDONLY);
@@ -640,7 +631,6 @@ TEST_F(write_behind_file_test, close_waits_for_a_call_that_is_under_way) {
 }
 
 // --- drop
-// ------------------------------------------------------------------------------------------
 
 TEST_F(write_behind_file_test, drop_detaches_the_write_and_the_close_follows_it) {
   const auto before = open_descriptors();
@@ -679,7 +669,6 @@ TEST_F(write_behind_file_test, drop_finishes_a_short_write) {
 }
 
 // --- tokio #4796
-// -----------------------------------------------------------------------------------
 
 TEST_F(write_behind_file_test,
        a_clone_sees_an_empty_file_when_its_fsync_and_stat_overtake_the_write) {

@@ -32,7 +32,7 @@ namespace {
 
 using words = std::vector<std::string>;
 
-// --- the verbs -----------------------------------------------------------------------------------
+// --- the verbs
 
 enum class argument : std::uint8_t {
   none,
@@ -111,7 +111,7 @@ bool is_reserved(std::string_view word) {
          is_process_name(word) || std::find(others.begin(), others.end(), word) != others.end();
 }
 
-// --- names ---------------------------------------------------------------------------------------
+// --- names
 
 std::string join(const words& names) { return fmt::format("{}", fmt::join(names, ", ")); }
 
@@ -132,7 +132,7 @@ std::string there_are(const words& names) {
   return names.empty() ? "there are none" : fmt::format("there is {}", join(names));
 }
 
-// --- the parser ----------------------------------------------------------------------------------
+// --- the parser
 
 class parser {
  public:

@@ -52,7 +52,7 @@ std::string complaint(std::string_view text) {
   return line.substr(std::min(line.size(), std::string_view("t.litmus:").size()));
 }
 
-// --- what is understood --------------------------------------------------------------------------
+// --- what is understood
 
 TEST(parser, understands_the_example) {
   const auto test = parsed(tokio_4796);
@@ -239,7 +239,7 @@ TEST(parser, compares_ranges_of_data) {
   EXPECT_TRUE(nodes[1].atom.of_file);
 }
 
-// --- errors --------------------------------------------------------------------------------------
+// --- errors
 
 TEST(parse_error, points_at_the_place_and_says_what_was_expected) {
   EXPECT_EQ(refusal("F message\n\"q\"\n{ file f = \"\"; handle w = open f; }\n"

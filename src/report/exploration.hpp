@@ -1,9 +1,9 @@
 #pragma once
 
-#include "filemap/environment.hpp"
-#include "filemap/litmus/exploration.hpp"
+#include "filemap/base/environment.hpp"
+#include "filemap/explore/exploration.hpp"
 
-#include "options.hpp"
+#include "app/options.hpp"
 
 #include <optional>
 #include <string>

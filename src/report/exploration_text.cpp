@@ -1,13 +1,13 @@
 // The report of an exploration for a person: of each mode what its schedules came to, and of one
 // that came to something bad why, and what would mend it.
 
-#include "filemap/litmus/model.hpp"
+#include "filemap/model/model.hpp"
 
+#include "base/units.hpp"
 #include "report/exploration.hpp"
 #include "report/names.hpp"
 #include "report/report.hpp"
 #include "report/styled_text.hpp"
-#include "units.hpp"
 
 #include <algorithm>
 #include <utility>

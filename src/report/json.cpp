@@ -53,7 +53,7 @@ json list(const Range& range, const Convert& convert) {
   return result;
 }
 
-// --- what was asked for --------------------------------------------------------------------------
+// --- what was asked for
 
 json to_json(const litmus::process_declaration& process, const litmus::test& test) {
   const auto as_text = [&](const litmus::statement& statement) {
@@ -103,7 +103,7 @@ json to_json(const options& asked) {
   };
 }
 
-// --- one round -----------------------------------------------------------------------------------
+// --- one round
 
 // A failed operation or a hang ends a round before its reader has looked, or leaves what it saw of
 // an earlier look.
@@ -162,7 +162,7 @@ json to_json(const litmus::round_trace& trace, const litmus::test& test) {
   };
 }
 
-// --- one mode ------------------------------------------------------------------------------------
+// --- one mode
 
 json observation_of(const mode_result& mode) {
   const auto bad = mode.violation_count();
@@ -301,7 +301,7 @@ json to_json(const difference& pair) {
   return {{"more", pair.more}, {"less", pair.less}, {"p", pair.p}};
 }
 
-// --- what it must be read with -------------------------------------------------------------------
+// --- what it must be read with
 
 json to_json(const host_info& host) {
   return {

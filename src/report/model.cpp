@@ -1,6 +1,6 @@
+#include "base/units.hpp"
 #include "report/report.hpp"
 #include "report/styled_text.hpp"
-#include "units.hpp"
 
 namespace filemap {
 

@@ -1,11 +1,11 @@
 #pragma once
 
-#include "filemap/environment.hpp"
+#include "filemap/base/environment.hpp"
 #include "filemap/io/ring_support.hpp"
-#include "filemap/litmus/model.hpp"
-#include "filemap/litmus/session.hpp"
+#include "filemap/model/model.hpp"
+#include "filemap/subject/session.hpp"
 
-#include "options.hpp"
+#include "app/options.hpp"
 
 #include <chrono>
 #include <cstdint>

@@ -1,9 +1,9 @@
 // The report for a person: a section a mode, one table of all, the story if there is one, and what
 // the numbers must be read with.
 
+#include "base/units.hpp"
 #include "report/report.hpp"
 #include "report/styled_text.hpp"
-#include "units.hpp"
 
 #include <algorithm>
 #include <array>
@@ -68,7 +68,6 @@ class text_writer : styled_text {
   }
 
   // --- one mode
-  // ------------------------------------------------------------------------------------
 
   void section(const mode_result& mode) {
     const auto verdict = verdict_of(mode, run_.asked.strict);
@@ -258,7 +257,6 @@ class text_writer : styled_text {
   }
 
   // --- one round
-  // -----------------------------------------------------------------------------------
 
   // The operations of a round against time: '.' from the call until the operation began, '#' while
   // it executed ('=' on a ring, where its beginning is not seen).
@@ -337,7 +335,6 @@ class text_writer : styled_text {
   }
 
   // --- all modes
-  // -----------------------------------------------------------------------------------
 
   void table() {
     line("");
@@ -417,7 +414,6 @@ class text_writer : styled_text {
   }
 
   // --- what it must be read with
-  // -------------------------------------------------------------------
 
   void host_and_filesystem() {
     const auto& host = run_.host;

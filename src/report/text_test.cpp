@@ -70,7 +70,7 @@ std::string write_behind_report(std::uint64_t violations, std::uint64_t hazards)
   return report_of({std::move(mode)});
 }
 
-// --- one mode ------------------------------------------------------------------------------------
+// --- one mode
 
 TEST(text_report, of_one_mode_tells_all_of_it) {
   auto mode = sample_mode("uring", 10'000);
@@ -255,7 +255,7 @@ TEST(text_report, breaks_a_long_note_between_words) {
   EXPECT_EQ(joined, words);
 }
 
-// --- one round -----------------------------------------------------------------------------------
+// --- one round
 
 mode_result violating_mode() {
   auto mode = sample_mode("tokio-fs", 10, 1);
@@ -337,7 +337,7 @@ TEST(time_line, names_the_error_of_an_operation_that_failed) {
   EXPECT_TRUE(contains(line_with(report_of({std::move(mode)}), "  writer   append"), "| EIO, "));
 }
 
-// --- several modes -------------------------------------------------------------------------------
+// --- several modes
 
 TEST(text_report, of_several_modes_names_the_mode_in_each_observation) {
   const auto observations = lines_with(text_report(sample_run(), false), "Observation");
@@ -409,7 +409,7 @@ TEST(text_report, tells_the_story_only_when_the_rounds_have_shown_it) {
             "Violations or hazards");
 }
 
-// --- color ---------------------------------------------------------------------------------------
+// --- color
 
 run_result run_with_everything() {
   auto run = sample_run();
@@ -436,7 +436,7 @@ TEST(text_report, with_color_says_the_same_between_escapes) {
   EXPECT_EQ(text, text_report(run_with_everything(), false));
 }
 
-// --- the rest ------------------------------------------------------------------------------------
+// --- the rest
 
 TEST(shell_command, is_read_back_by_a_shell_as_it_was) {
   EXPECT_EQ(shell_command({"./filemap-uring", "--mode", "a,b+c", "--stall", "write=2ms@0.5"}),

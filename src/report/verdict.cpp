@@ -1,4 +1,4 @@
-#include "filemap/litmus/model.hpp"
+#include "filemap/model/model.hpp"
 
 #include "report/report.hpp"
 

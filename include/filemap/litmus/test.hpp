@@ -170,7 +170,6 @@ inline constexpr std::uint64_t max_total_size = std::uint64_t{64}
                                                 << 20;  ///< of all reads and writes
 
 // --- what a round of it comes to
-// -------------------------------------------------------------------
 
 struct register_value {
   bool set = false;        ///< its statement was reached and has ended

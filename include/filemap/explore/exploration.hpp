@@ -1,0 +1,119 @@
+#pragma once
+
+#include "filemap/io/engines.hpp"
+#include "filemap/litmus/mode.hpp"
+#include "filemap/litmus/test.hpp"
+#include "filemap/model/model.hpp"
+#include "filemap/subject/step.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace filemap::litmus {
+
+/// A schedule of a test, to be run again: at each point where more than one operation could
+/// execute next, which of them did, counted from 1 in the order of their submission. Beyond its
+/// last choice the oldest operation goes first.
+///
+/// As text it is "2.1.3"; ones at its end are left out, but for the first choice: the schedule in
+/// which the oldest always goes first is "1".
+struct witness {
+  std::vector<std::uint16_t> choices;  ///< from 0 here; the last is not 0
+
+  /// How many choices differ from the default.
+  std::size_t detours() const noexcept;
+  friend bool operator==(const witness&, const witness&) = default;
+};
+std::string to_string(const witness& witness);
+/// Throws std::invalid_argument, whose text completes "--replay W: …".
+witness parse_witness(std::string_view text);
+
+struct exploration_options {
+  std::uint64_t limit = 100'000;  ///< schedules that the search executes at most
+  /// Executes so many schedules that are drawn by probabilistic concurrency testing, instead of
+  /// searching; 0: searches, and draws `limit` more where there are more than that.
+  std::uint64_t samples = 0;
+  unsigned depth = 3;      ///< of a sample: finds what takes so many ordering constraints (its d)
+  std::uint64_t seed = 0;  ///< of the samples
+  model_options model;     ///< that judges what is seen
+  uring_options ring;      ///< of the uring modes
+  const std::atomic<bool>* interrupt = nullptr;  ///< when it becomes true no new schedule begins
+};
+
+/// One schedule as it was executed.
+struct executed_schedule {
+  litmus::witness witness;
+  bool deadlock = false;  ///< nothing could execute, and not all had ended: there is no state
+  final_state state;
+  bool counts = false;  ///< the state is one that the test asks about as bad
+  /// In the order in which processes began them; of a deadlock those until then.
+  std::vector<step> steps;
+};
+
+/// A change of the test, and what comes of it.
+struct mending {
+  std::string change;  ///< "flush(w) before notify(written)"
+  std::uint64_t schedules = 0;
+  std::uint64_t violating = 0;
+};
+
+/// Why a schedule came to a bad state: `later` executed before `earlier` had, and nothing kept it
+/// from that.
+struct explanation {
+  std::size_t earlier = 0;  ///< indices of the schedule's steps
+  std::size_t later = 0;
+  bool acknowledged_early = false;  ///< the program orders them, but `earlier` had not executed
+  std::vector<std::size_t> path;    ///< the steps between them by which the program orders them
+  /// The smallest change after which the model allows no bad state and the search finds none.
+  std::optional<mending> mended_by;
+};
+
+struct exploration_result {
+  litmus::mode mode;
+  engine_traits engine;
+
+  std::uint64_t schedules = 0;  ///< executed to their end, no two of them equivalent
+  std::uint64_t violating = 0;  ///< of `schedules`
+  std::uint64_t deadlocks = 0;  ///< of `schedules`
+  std::uint64_t cut = 0;        ///< begun, and found to be equivalent to one that was executed
+  std::uint64_t sampled = 0;    ///< of `schedules`: drawn, so some may be equivalent
+  bool complete = false;        ///< every schedule is equivalent to one of them
+  bool interrupted = false;
+  nanoseconds spent{0};  ///< in the search alone
+
+  std::map<final_state, std::uint64_t> states;  ///< of which how many schedules came to them
+  bool judged = false;  ///< the model could say all that is allowed (it has no repeated tests)
+  std::set<final_state> allowed;      ///< by the model
+  std::set<final_state> not_allowed;  ///< of `states`: the kernel, the engine or the model is wrong
+  bool deadlock_not_allowed = false;
+
+  /// With the fewest detours of those that violate, then the first of them.
+  std::optional<executed_schedule> violation;
+  std::optional<executed_schedule> deadlock;  ///< likewise
+  std::optional<explanation> why;
+
+  /// Nothing that the model does not allow was seen.
+  bool as_allowed() const noexcept { return not_allowed.empty() && !deadlock_not_allowed; }
+};
+
+/// Executes the schedules of the test on real files in `dir`, which belongs to it. What can be
+/// controlled and what cannot stands in docs/exploration.md.
+///
+/// Throws std::system_error when files cannot be made, an operation fails for a reason outside of
+/// the test (a full disk), or the ring fails; `unsupported` where the mode cannot run.
+exploration_result explore(const test& test, const mode& mode, const std::filesystem::path& dir,
+                           const exploration_options& options = {});
+
+/// Executes one schedule. Throws std::invalid_argument, whose text completes "--replay W: …", when
+/// it makes a choice that the test does not have; else as `explore` does.
+executed_schedule replay(const test& test, const mode& mode, const std::filesystem::path& dir,
+                         const witness& witness, const exploration_options& options = {});
+
+}  // namespace filemap::litmus

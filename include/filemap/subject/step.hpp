@@ -1,0 +1,80 @@
+#pragma once
+
+#include "filemap/io/op.hpp"
+#include "filemap/litmus/test.hpp"
+#include "filemap/subject/outcome.hpp"
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace filemap::litmus {
+
+/// How many of each process's steps had happened before a step, as far as the program orders them:
+/// its own, and what notifications brought (a vector clock).
+using vector_clock = std::array<std::uint32_t, max_processes>;
+
+/// What a step did, and to which handle, name, variable or edge of the test.
+struct instruction {
+  verb what = verb::append;
+  std::uint8_t operand = 0;
+};
+
+/// "writer", or "P0" for a process that has no name.
+std::string process_name(const test& test, std::size_t process);
+/// The name of the handle, file, variable, edge or process that an instruction is about; empty for
+/// `check`.
+std::string operand_name(const test& test, const instruction& instruction);
+/// "append(w)", "notify(written)", as in the language but for its data.
+std::string to_string(const test& test, const instruction& instruction);
+
+/// One step of one process in one round, and the operation behind it.
+struct step {
+  std::uint8_t process = 0;
+  instruction what{};
+  instant called;    ///< the process began to await it
+  instant returned;  ///< the process went on: for a write-behind append, when it was queued
+  io_record io;      ///< the operation itself, for those that are one on the file
+  vector_clock clock{};
+  /// Of a batch: the process went on to the next member as soon as this one was submitted.
+  bool batched = false;
+
+  /// Does the program order `this` before `later`?
+  bool happens_before(const step& later) const noexcept {
+    return this != &later && clock[process] <= later.clock[process];
+  }
+  /// The process went on before the operation had returned.
+  bool acknowledged_early() const noexcept { return io.complete() && io.returned > returned; }
+};
+
+struct round_trace {
+  std::uint64_t round = 0;
+  observation seen;
+  instant start;
+  std::vector<step> steps;
+};
+
+/// Did an operation begin before one that the program orders before it had returned?
+enum class overtaking : std::uint8_t { no, yes, unknown };
+
+/// `unknown` where the engine cannot say when an operation began: on a ring, two that were in
+/// flight together, unless the later one was over first.
+overtaking overtakes(const step& later, const step& earlier) noexcept;
+
+/// Calls `found(later, earlier, verdict)` for each pair of a round in which `later` has overtaken
+/// `earlier`, or may have. Only what was acknowledged early can be overtaken.
+template <typename Found>
+void each_overtaking(std::span<const step> steps, Found found) {
+  for (const auto& earlier : steps) {
+    if (!is_file_operation(earlier.what.what) || !earlier.acknowledged_early()) continue;
+    for (const auto& later : steps) {
+      if (!later.io.complete() || !earlier.happens_before(later)) continue;
+      const auto verdict = overtakes(later, earlier);
+      if (verdict != overtaking::no) found(later, earlier, verdict);
+    }
+  }
+}
+
+}  // namespace filemap::litmus

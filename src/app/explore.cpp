@@ -1,0 +1,90 @@
+#include "explore.hpp"
+
+#include "filemap/model/model.hpp"
+
+#include "cli.hpp"
+#include "find_tests.hpp"
+
+#include <exception>
+#include <stdexcept>
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+namespace filemap {
+
+namespace {
+
+std::vector<litmus::test> tests_of(const options& asked) {
+  if (!asked.tests.empty()) return asked.tests;
+  return {load_test("tokio-4796")};
+}
+
+litmus::exploration_options exploration_options_of(const options& asked) {
+  litmus::exploration_options options;
+  options.limit = asked.explore_limit;
+  options.samples = asked.samples;
+  options.seed = asked.seed;
+  options.model = asked.model;
+  options.ring = asked.ring;
+  return options;
+}
+
+explored_mode explore_mode(const litmus::test& test, const litmus::mode& mode,
+                           const std::filesystem::path& dir,
+                           const litmus::exploration_options& options) {
+  explored_mode explored{mode, "", std::nullopt};
+  try {
+    explored.result = litmus::explore(test, mode, dir, options);
+  } catch (const unsupported& error) {
+    explored.cannot_run = error.what();
+    spdlog::info("{} cannot run: {}", mode.name, explored.cannot_run);
+  }
+  return explored;
+}
+
+}  // namespace
+
+exploration_run run_exploration(const options& asked, const work_directory& directory,
+                                const std::atomic<bool>& interrupt) {
+  exploration_run run;
+  run.asked = asked;
+  run.filesystem = inspect_filesystem(directory.path());
+  auto options = exploration_options_of(asked);
+  options.interrupt = &interrupt;
+  const auto dir = directory.subdirectory("schedules");
+  try {
+    for (const auto& test : tests_of(asked)) {
+      auto& explored = run.tests.emplace_back(explored_test{test, {}});
+      for (const auto& mode : asked.modes) {
+        if (interrupt.load()) break;
+        explored.modes.push_back(explore_mode(test, mode, dir, options));
+      }
+    }
+  } catch (const std::exception& error) {
+    run.failure = error.what();
+  }
+  run.interrupted = interrupt.load();
+  return run;
+}
+
+replayed_run run_replay(const options& asked, const work_directory& directory) {
+  replayed_run run;
+  run.test = tests_of(asked).front();
+  run.mode = asked.modes.front();
+  try {
+    run.schedule = litmus::replay(run.test, run.mode, directory.subdirectory("schedules"),
+                                  *asked.replay, exploration_options_of(asked));
+  } catch (const std::invalid_argument& error) {
+    throw usage_error(fmt::format("--replay {}: {}", to_string(*asked.replay), error.what()));
+  }
+  const auto model =
+      litmus::model(run.mode.flush ? with_flush(run.test) : run.test, run.mode, asked.model);
+  run.judged = model.complete;
+  run.allowed =
+      !model.complete ||
+      (run.schedule.deadlock ? model.deadlocks : allows(model.allowed, run.schedule.state));
+  return run;
+}
+
+}  // namespace filemap

@@ -1,0 +1,200 @@
+// Parse, run, report.
+
+#include "filemap/litmus/parser.hpp"
+#include "filemap/model/model.hpp"
+
+#include "base/output_file.hpp"
+#include "base/units.hpp"
+#include "cli.hpp"
+#include "explore.hpp"
+#include "find_tests.hpp"
+#include "harness.hpp"
+#include "interrupt.hpp"
+#include "report/report.hpp"
+
+#include <csignal>
+#include <cstdio>
+#include <fcntl.h>
+#include <new>
+#include <string>
+#include <string_view>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+namespace {
+
+using namespace filemap;
+
+// One line, whatever is in the names that it quotes.
+int complain(std::string what, int status) noexcept {
+  std::fputs(("filemap-uring: " + printable(std::move(what)) + '\n').c_str(), stderr);
+  return status;
+}
+
+// Its lines are kept: the second and third are the line and the caret under it.
+int complain(const litmus::parse_error& error) noexcept {
+  std::fputs((std::string(error.what()) + '\n').c_str(), stderr);
+  return exit_usage;
+}
+
+bool in_color(const options& asked) { return asked.color && ::isatty(STDOUT_FILENO) != 0; }
+
+// Or the report would be lost in silence where the disk is full or the reader gone.
+void print(std::string_view text) { output_file("-").write(text); }
+
+// A failed write is to be an error that is told, and not the end of the process with its files left
+// behind. And no file of a round may become standard output or error because those are closed.
+void prepare_process() noexcept {
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) >= 0) continue;
+    // The lowest that is free. Standard output only for reading, so that writing to it still fails.
+    [[maybe_unused]] const int opened =
+        ::open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_RDWR);
+  }
+}
+
+void set_up_log(const options& asked) {
+  const auto log = spdlog::stderr_color_mt("filemap-uring");
+  log->set_pattern("%H:%M:%S.%e %^%l%$ %v");
+  spdlog::set_default_logger(log);
+  spdlog::set_level(spdlog::level::from_str(asked.log_level));
+}
+
+int probe(const options& asked) {
+  const auto ring = probe_ring(asked.ring.ceiling);
+  print(probe_report(ring, inspect_host()));
+  return ring.available ? exit_ok : exit_cannot_run;
+}
+
+// Tells of every one whether it is valid, not only of the first that is not.
+int check_tests(const options& asked) {
+  int status = exit_ok;
+  for (const auto& name : asked.to_check) {
+    try {
+      load_test(name);
+      print(printable(name) + ": ok\n");
+    } catch (const litmus::parse_error& error) {
+      status = complain(error);
+    } catch (const no_such_test& error) {
+      status = complain(error.what(), exit_usage);
+    }
+  }
+  return status;
+}
+
+int tell_model(const options& asked) {
+  for (const auto& test : asked.tests) {
+    std::vector<modelled> modes;
+    for (const auto& mode : asked.modes) {
+      const auto begin = filemap::clock::now();
+      auto result = litmus::model(test, mode, asked.model);
+      modes.push_back({mode, std::move(result), filemap::clock::now() - begin});
+    }
+    print((&test == &asked.tests.front() ? "" : "\n") + model_report(test, modes, in_color(asked)));
+  }
+  return exit_ok;
+}
+
+// The tests that were named, or the experiment. What must not go on ends the tests after it too.
+std::vector<run_result> run_all(const options& asked, const work_directory& directory,
+                                progress& progress) {
+  const auto tests =
+      asked.tests.empty() ? std::vector{litmus::tokio_4796(asked.experiment)} : asked.tests;
+  std::vector<run_result> results;
+  for (const auto& test : tests) {
+    results.push_back(run_test(test, asked, directory, interrupted(), progress));
+    const auto& last = results.back();
+    if (last.hangs || last.interrupted || (!last.failure.empty() && !last.cannot_run)) break;
+  }
+  return results;
+}
+
+int run(const options& asked) {
+  output_file json(asked.json_file);
+  output_file trace(asked.trace_file);
+  catch_interrupts();
+  const work_directory directory(asked.dir);
+  remove_when_interrupted_twice(directory.path());
+  progress progress(asked.progress);
+  const auto results = run_all(asked, directory, progress);
+
+  int status = exit_status_of(results);
+  const auto tell = [&](auto write) {  // one that fails does not keep the others from being told
+    try {
+      write();
+    } catch (const std::exception& error) {
+      status = complain(error.what(), exit_environment);
+    }
+  };
+  if (asked.json_file != "-") {
+    tell([&] { print(text_report(results, in_color(asked))); });
+  }
+  if (json) tell([&] { json.write(json_report(results)); });
+  if (trace) tell([&] { trace.write(trace_report(results)); });
+  for (const auto& result : results) {
+    if (!result.failure.empty()) complain(result.failure, 0);
+  }
+  if (results.back().hangs) {
+    directory.remove();
+    ::_exit(status);  // the kernel may still use what destructors would free
+  }
+  return status;
+}
+
+int explore(const options& asked) {
+  output_file json(asked.json_file);
+  catch_interrupts();
+  const work_directory directory(asked.dir);
+  remove_when_interrupted_twice(directory.path());
+  const auto run = run_exploration(asked, directory, interrupted());
+  if (asked.json_file != "-") print(text_report(run, in_color(asked)));
+  if (json) json.write(json_report(run));
+  if (!run.failure.empty()) complain(run.failure, 0);
+  return exit_status_of(run);
+}
+
+int replay(const options& asked) {
+  catch_interrupts();
+  const work_directory directory(asked.dir);
+  remove_when_interrupted_twice(directory.path());
+  const auto run = run_replay(asked, directory);
+  print(text_report(run, in_color(asked)));
+  return exit_status_of(run, asked.strict);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  prepare_process();
+  try {
+    std::string answer;
+    const auto asked = parse_command_line({argv, static_cast<std::size_t>(argc)}, answer);
+    if (!asked) {
+      print(answer);
+      return exit_ok;
+    }
+    set_up_log(*asked);
+    if (!asked->to_check.empty()) return check_tests(*asked);
+    if (asked->model_only) return tell_model(*asked);
+    if (asked->explore) return explore(*asked);
+    if (asked->replay) return replay(*asked);
+    return asked->probe ? probe(*asked) : run(*asked);
+  } catch (const usage_error& error) {
+    return complain(error.what(), exit_usage);
+  } catch (const litmus::parse_error& error) {
+    return complain(error);
+  } catch (const unsupported& error) {
+    return complain(error.what(), exit_cannot_run);
+  } catch (const std::bad_alloc&) {
+    return complain("out of memory; use a smaller --size or fewer --writes or --lanes",
+                    exit_environment);
+  } catch (const std::exception& error) {
+    return complain(error.what(), exit_environment);
+  }
+}

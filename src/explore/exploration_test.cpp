@@ -1,0 +1,369 @@
+// The exploration of tests whose schedules can be counted by hand, and of the whole catalogue
+// beside the model.
+
+#include "filemap/explore/exploration.hpp"
+
+#include "filemap/litmus/catalogue.hpp"
+#include "filemap/litmus/parser.hpp"
+#include "filemap/model/model.hpp"
+
+#include "testing.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <filesystem>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <unistd.h>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace filemap::litmus {
+namespace {
+
+test named(std::string_view name) { return parse(find_in_catalogue(name)->source, name); }
+
+bool cannot_run(const mode& mode) {
+  return mode.engine == engine_kind::uring && !probe_ring().available;
+}
+
+/// The modes that this kernel can run.
+std::vector<mode> modes() {
+  std::vector<mode> all;
+  for (const auto of : {all_modes(), older_modes()}) {
+    for (const auto& mode : of) {
+      if (!cannot_run(mode)) all.push_back(mode);
+    }
+  }
+  return all;
+}
+
+struct fixture {
+  explicit fixture(const std::filesystem::path& below = std::filesystem::temp_directory_path()) {
+    auto name = (below / "filemap-test-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) {
+      throw std::system_error(errno, std::generic_category(), "mkdtemp " + name);
+    }
+    dir = name;
+  }
+  fixture(const fixture&) = delete;
+  fixture& operator=(const fixture&) = delete;
+  ~fixture() {
+    EXPECT_TRUE(std::filesystem::is_empty(dir));
+    std::filesystem::remove_all(dir);
+  }
+
+  exploration_result explored(const test& test, std::string_view mode,
+                              const exploration_options& options = {}) const {
+    return explore(test, *find_mode(mode), dir, options);
+  }
+  exploration_result explored(std::string_view name, std::string_view mode) const {
+    return explored(named(name), mode);
+  }
+
+  std::filesystem::path dir;
+};
+
+// --- witnesses
+
+TEST(witness, is_what_it_was_written_as) {
+  for (const char* text : {"1", "2", "2.2", "1.3.4.2"}) {
+    EXPECT_EQ(to_string(parse_witness(text)), text);
+  }
+  EXPECT_EQ(to_string(parse_witness("1.1.1")), "1");
+  EXPECT_EQ(to_string(parse_witness("2.1.1")), "2");
+  EXPECT_EQ(parse_witness("1.3.1.2").detours(), 2U);
+}
+
+TEST(witness, of_anything_else_is_refused) {
+  for (const char* text : {"", "0", "1.", ".1", "1..2", "a", "1,2", "-1", " 1", "1 ", "99999999"}) {
+    EXPECT_THROW(parse_witness(text), std::invalid_argument) << text;
+  }
+}
+
+// --- schedules that can be counted by hand
+
+TEST(exploration, of_tokio_4796_finds_one_schedule_where_writes_are_complete) {
+  const fixture f;
+  for (const auto& mode : modes()) {
+    if (mode.when != acknowledgement::complete) continue;
+    const auto result = f.explored("tokio-4796", mode.name);
+    EXPECT_EQ(result.schedules, 1U) << mode.name;
+    EXPECT_EQ(result.violating, 0U) << mode.name;
+    EXPECT_TRUE(result.complete && result.judged && result.as_allowed()) << mode.name;
+    EXPECT_FALSE(result.violation || result.why || result.deadlock) << mode.name;
+  }
+}
+
+// The write executes before the fsync, the statx or the read, or after all of them.
+TEST(exploration, of_tokio_4796_finds_two_violations_in_four_schedules_where_they_are_not) {
+  const fixture f;
+  for (const auto& mode : modes()) {
+    if (mode.when != acknowledgement::write_behind) continue;
+    const auto result = f.explored("tokio-4796", mode.name);
+    EXPECT_EQ(result.schedules, 4U) << mode.name;
+    EXPECT_EQ(result.violating, 2U) << mode.name;
+    EXPECT_EQ(result.cut, 0U) << mode.name;
+    EXPECT_TRUE(result.complete && result.judged && result.as_allowed()) << mode.name;
+    ASSERT_TRUE(result.violation) << mode.name;
+    EXPECT_EQ(to_string(result.violation->witness), "2.2") << mode.name;
+    EXPECT_TRUE(result.violation->counts) << mode.name;
+  }
+}
+
+TEST(exploration, of_the_variants_finds_what_tokio_does) {
+  const fixture f;
+  struct expectation {
+    const char* name;
+    const char* mode;
+    bool violates;
+  };
+  for (const auto& [name, mode, violates] : {
+           expectation{"tokio-4796-flush", "tokio-fs", false},
+           expectation{"tokio-4796-ownsync", "tokio-fs", false},
+           expectation{"tokio-4796-ownstat", "tokio-fs", true},
+           expectation{"tokio-4796-ownstat", "blocking-pool", false},
+           expectation{"tokio-4796-flush", "blocking-pool", false},
+       }) {
+    const auto result = f.explored(name, mode);
+    EXPECT_EQ(result.violating > 0, violates) << name << " in " << mode;
+    EXPECT_TRUE(result.complete && result.as_allowed()) << name << " in " << mode;
+  }
+}
+
+TEST(exploration, with_the_flush_of_a_mode_finds_no_violation) {
+  const fixture f;
+  const auto result = explore(named("tokio-4796"), find_mode("tokio-fs")->with_flush(), f.dir);
+  EXPECT_EQ(result.mode.name, "tokio-fs+flush");
+  EXPECT_EQ(result.schedules, 1U);
+  EXPECT_EQ(result.violating, 0U);
+}
+
+test independent_writers() {
+  return parse(R"(F independent
+"three writers of a file each"
+{
+  file f = "";  file g = "";  file h = "";
+  handle a = open f;  handle b = open g;  handle c = open h;
+}
+P0 { append(a, x[3]); }
+P1 { append(b, y[3]); }
+P2 { append(c, z[3]); }
+forbidden (f.size != 3 \/ g.size != 3 \/ h.size != 3)
+)",
+               "independent.litmus");
+}
+
+TEST(exploration, executes_one_order_of_what_commutes) {
+  const fixture f;
+  for (const char* mode : {"blocking-pool", "tokio-fs"}) {
+    const auto result = f.explored(independent_writers(), mode);
+    EXPECT_EQ(result.schedules, 1U) << mode;
+    EXPECT_TRUE(result.complete) << mode;
+    EXPECT_EQ(result.violating, 0U) << mode;
+  }
+}
+
+TEST(exploration, executes_every_order_of_what_does_not) {
+  const fixture f;
+  const auto test = parse(R"(F dependent
+"three writers of a file"
+{
+  file f = "";
+  handle a = open f;  handle b = open f;  handle c = open f;
+}
+P0 { append(a, x[1]); }
+P1 { append(b, y[2]); }
+P2 { append(c, z[3]); }
+exists (f = z[3] y[2] x[1])
+)",
+                          "dependent.litmus");
+  const auto result = f.explored(test, "blocking-pool");
+  EXPECT_EQ(result.schedules, 6U);
+  EXPECT_EQ(result.states.size(), 6U);
+  EXPECT_EQ(result.violating, 1U);
+  EXPECT_EQ(to_string(result.violation->witness), "3.2");
+}
+
+TEST(exploration, finds_a_deadlock_and_goes_on) {
+  const fixture f;
+  auto test = named("mp-write-statx");
+  test.processes[0].body.pop_back();  // its notify: the parser refuses such a test
+  for (const auto& mode : modes()) {
+    for (int again = 0; again < 2; ++again) {
+      const auto result = f.explored(test, mode.name);
+      EXPECT_GE(result.schedules, 1U) << mode.name;
+      EXPECT_EQ(result.deadlocks, result.schedules) << mode.name;
+      EXPECT_TRUE(result.states.empty()) << mode.name;
+      ASSERT_TRUE(result.deadlock) << mode.name;
+      EXPECT_TRUE(result.as_allowed()) << mode.name;  // the model has it too
+    }
+  }
+}
+
+// --- beside the model
+
+TEST(exploration, of_the_catalogue_comes_to_no_state_that_the_model_does_not_allow) {
+  const fixture f;
+  for (const auto& entry : catalogue()) {
+    const auto test = parse(entry.source, entry.name);
+    for (const auto& mode : modes()) {
+      try {
+        const auto result = explore(test, mode, f.dir);
+        EXPECT_TRUE(result.judged) << entry.name;
+        EXPECT_GE(result.schedules, 1U) << entry.name;
+        for (const auto& state : result.not_allowed) {
+          ADD_FAILURE() << entry.name << " in " << mode.name << ": " << to_string(test, state);
+        }
+        EXPECT_EQ(result.deadlocks, 0U) << entry.name << " in " << mode.name;
+      } catch (const unsupported&) {  // O_DIRECT
+      }
+    }
+  }
+}
+
+// One operation at a time: the model's writes are whole then too.
+TEST(exploration, comes_to_every_state_that_whole_operations_allow) {
+  const fixture f;
+  for (const char* name :
+       {"tokio-4796", "tokio-4796-flush", "tokio-4796-ownsync", "tokio-4796-ownstat",
+        "mp-write-statx", "two-appenders", "extend-read", "truncate-read"}) {
+    const auto test = named(name);
+    for (const char* mode : {"blocking-pool", "tokio-fs"}) {
+      const auto result = f.explored(name, mode);
+      const auto allowed = model(test, *find_mode(mode), {.atomic_writes = true}).allowed;
+      std::set<final_state> seen;
+      for (const auto& [state, schedules] : result.states) seen.insert(state);
+      EXPECT_EQ(seen, allowed) << name << " in " << mode;
+    }
+  }
+}
+
+// --- replay
+
+// Where this runs: on disk, and in memory when that is possible.
+TEST(replay, comes_to_the_same_a_hundred_times) {
+  std::vector<std::filesystem::path> places{std::filesystem::temp_directory_path()};
+  if (::access("/dev/shm", W_OK) == 0) places.emplace_back("/dev/shm");
+  const auto test = named("tokio-4796");
+  for (const auto& place : places) {
+    const fixture f(place);
+    for (const char* mode : {"tokio-fs", "uring-write-behind"}) {
+      if (cannot_run(*find_mode(mode))) continue;
+      const auto found = f.explored(test, mode);
+      ASSERT_TRUE(found.violation);
+      for (int i = 0; i < 100; ++i) {
+        const auto again = replay(test, *find_mode(mode), f.dir, found.violation->witness);
+        ASSERT_EQ(again.state, found.violation->state) << i;
+        ASSERT_TRUE(again.counts) << i;
+        ASSERT_EQ(again.witness, found.violation->witness) << i;
+      }
+    }
+  }
+}
+
+TEST(replay, refuses_a_witness_that_the_test_does_not_have) {
+  const fixture f;
+  const auto complaint = [&](const char* text) -> std::string {
+    try {
+      replay(named("tokio-4796"), *find_mode("tokio-fs"), f.dir, parse_witness(text));
+    } catch (const std::invalid_argument& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(complaint("2.2.2"), "");
+  EXPECT_EQ(complaint("2.2.2.1.1"), "");
+  EXPECT_EQ(complaint("2.3"), "its choice 2 is 3, but only 2 operations can execute there");
+  EXPECT_EQ(complaint("1.2"), "it has 2 choices, but there are only 1 to make");
+}
+
+// --- samples
+
+TEST(sampling, finds_the_violation_under_a_fixed_seed) {
+  const fixture f;
+  exploration_options options;
+  options.samples = 100;
+  options.seed = 1;
+  const auto result = f.explored(named("tokio-4796"), "tokio-fs", options);
+  EXPECT_EQ(result.schedules, 100U);
+  EXPECT_EQ(result.sampled, 100U);
+  EXPECT_FALSE(result.complete);
+  EXPECT_GT(result.violating, 0U);
+  EXPECT_LT(result.violating, 100U);
+  const auto again = f.explored(named("tokio-4796"), "tokio-fs", options);
+  EXPECT_EQ(again.states, result.states);
+}
+
+TEST(sampling, takes_over_where_there_are_more_schedules_than_the_limit) {
+  const fixture f;
+  exploration_options options;
+  options.limit = 3;
+  const auto result = f.explored(named("tokio-4796"), "tokio-fs", options);
+  EXPECT_EQ(result.schedules, 6U);
+  EXPECT_EQ(result.sampled, 3U);
+  EXPECT_FALSE(result.complete);
+  options.limit = 4;
+  EXPECT_TRUE(f.explored(named("tokio-4796"), "tokio-fs", options).complete);
+}
+
+TEST(exploration, ends_when_it_is_interrupted) {
+  const fixture f;
+  const std::atomic<bool> interrupt{true};
+  exploration_options options;
+  options.interrupt = &interrupt;
+  const auto result = f.explored(named("tokio-4796"), "tokio-fs", options);
+  EXPECT_TRUE(result.interrupted);
+  EXPECT_FALSE(result.complete);
+  EXPECT_EQ(result.schedules, 0U);
+}
+
+// --- explanations
+
+TEST(explanation, of_tokio_4796_names_the_flush) {
+  const fixture f;
+  const auto test = named("tokio-4796");
+  const auto result = f.explored(test, "tokio-fs");
+  ASSERT_TRUE(result.why);
+  const auto& why = *result.why;
+  const auto text = [&](std::size_t at) {
+    return to_string(test, result.violation->steps[at].what);
+  };
+  EXPECT_TRUE(why.acknowledged_early);
+  EXPECT_EQ(text(why.earlier), "append(w)");
+  EXPECT_EQ(text(why.later), "fsync(s)");
+  ASSERT_EQ(why.path.size(), 2U);
+  EXPECT_EQ(text(why.path[0]), "notify(written)");
+  EXPECT_EQ(text(why.path[1]), "wait(written)");
+  ASSERT_TRUE(why.mended_by);
+  EXPECT_EQ(why.mended_by->change, "flush(w) before notify(written)");
+  EXPECT_EQ(why.mended_by->violating, 0U);
+  EXPECT_GT(why.mended_by->schedules, 0U);
+}
+
+TEST(explanation, of_a_race_names_the_notification) {
+  const fixture f;
+  const auto test = parse(R"(F race
+"does the reader come after the writer?"
+{
+  file f = "";
+  handle w = open f;  handle r = open f;
+}
+P0 { append(w, x[10]); }
+P1 { st = statx(r); }
+forbidden (P1:st.size != 10)
+)",
+                          "race.litmus");
+  const auto result = f.explored(test, "blocking-pool");
+  ASSERT_TRUE(result.why);
+  EXPECT_FALSE(result.why->acknowledged_early);
+  ASSERT_TRUE(result.why->mended_by);
+  EXPECT_EQ(result.why->mended_by->change,
+            "notify(ordered) after append(w), wait(ordered) before statx(r)");
+}
+
+}  // namespace
+}  // namespace filemap::litmus

@@ -1,0 +1,668 @@
+// One round, from its files to its final state:
+//
+//   round_files ─► begin ─► run ─┬► run_process (writer)  ─┐
+//   (names and     (bytes,       ├► run_process (flusher) ─┼► land ─► look
+//    handles)       permits)     └► run_process (reader)  ─┘
+//
+// A process is a coroutine that interprets its statements. Each is noted with what the program
+// orders before it; who judges a round reads only those notes and the final state.
+//
+// A result is an observation, also a failed one: a test may ask for -ECANCELED or -EBADF. What no
+// test can ask for, a full disk or an I/O error, fails the round (`is_environment`). In the
+// repeated experiment, which has no registers, every failure does.
+
+#include "round.hpp"
+
+#include "filemap/coro/task_scope.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <coroutine>
+#include <deque>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <system_error>
+#include <unistd.h>
+#include <utility>
+
+namespace filemap::litmus {
+
+namespace {
+
+void merge(vector_clock& into, const vector_clock& other) noexcept {
+  for (std::size_t i = 0; i < into.size(); ++i) into[i] = std::max(into[i], other[i]);
+}
+
+// For tasks that cannot wait: cloning a handle that is idle.
+template <typename T>
+T at_once(task<T> task) {
+  task.start();
+  return task.result();
+}
+
+bool has_check(const test& test) {
+  for (const auto& process : test.processes) {
+    for (const auto& statement : process.body) {
+      if (statement.what == verb::check) return true;
+    }
+  }
+  return false;
+}
+
+bool is_write(verb what) noexcept { return what == verb::append || what == verb::write; }
+
+bool is_environment(int error) noexcept {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+    case EIO:
+    case EROFS:
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+    case EOPNOTSUPP:
+    case ENOSYS:
+      return true;
+    default:
+      return false;
+  }
+}
+
+void write_all_at_once(const unique_fd& fd, const contents& what, const patterns& bytes,
+                       const std::string& name) {
+  for (const auto& slice : what.slices()) {
+    auto rest = bytes.bytes(slice);
+    while (!rest.empty()) {
+      const auto written = ::write(fd.get(), rest.data(), rest.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) throw std::system_error(errno, std::generic_category(), "write " + name);
+      rest = rest.subspan(static_cast<std::size_t>(written));
+    }
+  }
+}
+
+}  // namespace
+
+// --- what rounds share
+
+round_setup::round_setup(filemap::engine& engine, const litmus::test& test,
+                         const litmus::mode& mode, std::filesystem::path dir, bool direct,
+                         bool keep_before)
+    : engine(engine),
+      test(mode.flush ? with_flush(test) : test),
+      mode(mode),
+      dir(std::move(dir)),
+      direct(direct),
+      keep_before(keep_before),
+      dir_fd(open_file(this->dir, O_PATH | O_DIRECTORY)),
+      observed(observed_by(this->test)),
+      checks(has_check(this->test)) {
+  assert(this->test.processes.size() <= max_processes);
+}
+
+// --- files
+
+round_files::round_files(const round_setup& setup, std::size_t index, const patterns& bytes)
+    : setup_(&setup), handles_(setup.test.handles.size()) {
+  for (const auto& file : setup.test.files) {
+    names_.push_back(std::to_string(index) + '.' + file.name);
+  }
+  owned_.resize(handles_.size());
+  try {
+    make_files(bytes);
+    for (std::size_t i = 0; i < handles_.size(); ++i) {
+      const auto& declared = setup.test.handles[i];
+      switch (declared.from) {
+        case handle_origin::open:
+          open_handle(i, make_file(setup.engine, open(declared.source, flags_of(i)),
+                                   setup.mode.when, setup.mode.behind));
+          break;
+        case handle_origin::clone:
+          open_handle(i, at_once(handles_[declared.source]->clone()));
+          break;
+        case handle_origin::same:
+          handles_[i] = handles_[declared.source];
+          break;
+        case handle_origin::later:
+          break;
+      }
+    }
+  } catch (...) {
+    remove_names();
+    throw;
+  }
+}
+
+round_files::~round_files() {
+  if (!names_.empty()) remove_names();  // or it has been moved from
+}
+
+void round_files::reset(const patterns& bytes) { make_files(bytes); }
+
+void round_files::make_files(const patterns& bytes) {
+  for (std::size_t i = 0; i < names_.size(); ++i) {
+    const auto& declared = setup_->test.files[i];
+    if (!declared.exists) continue;
+    const auto fd = open(i, O_RDWR | O_CREAT | O_TRUNC);
+    write_all_at_once(fd, declared.initial, bytes, names_[i]);
+  }
+}
+
+file_value round_files::look(std::size_t file, const observed_fields::fields& wanted,
+                             const patterns& bytes) const {
+  file_value value;
+  const unique_fd fd{::openat(setup_->dir_fd.get(), name(file), O_RDONLY | O_CLOEXEC)};
+  if (!fd) return value;
+  value.exists = true;
+  struct stat status {};
+  ::fstat(fd.get(), &status);
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  if (!wanted.data) {  // as `project` has it
+    value.data = contents{{zeros, 0, size}};
+    return value;
+  }
+  std::vector<std::byte> all(size);
+  std::size_t have = 0;
+  while (have < all.size()) {
+    const auto got = ::read(fd.get(), all.data() + have, all.size() - have);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      throw std::system_error(errno, std::generic_category(),
+                              "read " + (setup_->dir / names_[file]).string());
+    }
+    if (got == 0) break;
+    have += static_cast<std::size_t>(got);
+  }
+  value.data = bytes.name(std::span(all).first(have));
+  return value;
+}
+
+void round_files::remove_names() noexcept {
+  for (const auto& name : names_) ::unlinkat(setup_->dir_fd.get(), name.c_str(), 0);
+}
+
+unique_fd round_files::open(std::size_t file, int flags) const {
+  unique_fd fd{::openat(setup_->dir_fd.get(), name(file), flags | O_CLOEXEC, 0644)};
+  if (fd) return fd;
+  const int error = errno;
+  if (error == EINVAL && (flags & O_DIRECT) != 0) {
+    throw unsupported("the filesystem of " + setup_->dir.string() +
+                      " does not take O_DIRECT; choose another --dir or leave --direct out");
+  }
+  throw std::system_error(error, std::generic_category(),
+                          "open " + (setup_->dir / names_[file]).string());
+}
+
+void round_files::open_handle(std::size_t index, std::unique_ptr<file> opened) noexcept {
+  owned_[index] = std::move(opened);
+  handles_[index] = owned_[index].get();
+}
+
+void round_files::detach_handle(std::size_t index) {
+  const auto* const detached = handles_[index];
+  std::replace(handles_.begin(), handles_.end(), handles_[index], static_cast<file*>(nullptr));
+  const auto owner = std::find_if(owned_.begin(), owned_.end(),
+                                  [&](const auto& handle) { return handle.get() == detached; });
+  auto kept = std::move(*owner);
+  owned_.push_back(std::move(kept));
+}
+
+int round_files::flags_of(std::size_t handle) const noexcept {
+  const auto& declared = setup_->test.handles[handle];
+  return O_RDWR | (declared.append ? O_APPEND : 0) |
+         (declared.direct || setup_->direct ? O_DIRECT : 0) | (declared.dsync ? O_DSYNC : 0);
+}
+
+// --- a round
+
+round::round(const round_setup& setup) : setup_(setup), bytes_(setup.test), before_(setup.test) {
+  const auto& test = setup.test;
+  for (std::size_t i = 0; i < test.edges.size(); ++i) {
+    edges_.push_back(std::make_unique<edge>(setup.engine));
+  }
+  variables_.resize(test.variables.size());
+  processes_.resize(test.processes.size());
+  std::size_t statements = 0;
+  unsigned times = 1;
+  for (const auto& process : test.processes) {
+    first_place_.push_back(statements);
+    statements += process.body.size();
+    times = std::max(times, process.times);
+  }
+  places_.resize(statements);
+  // A process takes each step at most once for each of the writer's notifications.
+  steps_.reserve(statements * times);
+  for (std::size_t p = 0; p < test.processes.size(); ++p) {
+    for (std::size_t at = 0; at < process(p).body.size(); ++at) {
+      const auto& what = process(p).body[at];
+      if (what.what == verb::read) place_of(p, at).data.resize(what.size);
+      if (what.what == verb::cancel) place_of(what.operand, what.other).cancellable = true;
+    }
+  }
+  state_.registers.resize(test.registers.size());
+  state_.files.resize(test.files.size());
+}
+
+void round::begin(std::uint64_t number, std::uint64_t seed) {
+  if (setup_.keep_before) std::swap(bytes_, before_);
+  number_ = number;
+  bytes_.fill(seed, number);
+  for (auto& edge : edges_) {
+    edge->permit.reset();
+    edge->clock = {};
+  }
+  std::fill(variables_.begin(), variables_.end(), 0);
+  std::fill(processes_.begin(), processes_.end(), process_state{});
+  for (auto& place : places_) {
+    place.ended = false;
+    place.res = 0;
+  }
+  steps_.clear();
+  seen_ = {};
+}
+
+void round::give_all_permits() noexcept {
+  for (auto& edge : edges_) edge->permit.notify_one();
+}
+
+task<> round::run(round_files& files) {
+  {
+    task_scope scope;
+    for (std::size_t i = 0; i < processes_.size(); ++i) scope.spawn(run_process(files, i));
+    co_await scope.join();
+  }
+  co_await land(files);
+  if (!setup_.checks) look(files);
+}
+
+// What was acknowledged early must end before the round can be judged, and before its files go.
+task<> round::land(round_files& files) {
+  if (setup_.mode.when != acknowledgement::write_behind) co_return;
+  for (const auto& handle : files.owned()) {
+    if (handle == nullptr) continue;
+    const auto flushed = co_await handle->flush();
+    if (!flushed.ok() && (setup_.checks || is_environment(flushed.error()))) {
+      fail(verb::append, flushed.error());
+    }
+  }
+}
+
+step& round::begin_step(std::size_t process, const statement& what) {
+  assert(steps_.size() < steps_.capacity());
+  auto& clock = processes_[process].clock;
+  ++clock[process];
+  auto& step = steps_.emplace_back();
+  step.process = static_cast<std::uint8_t>(process);
+  step.what = {what.what, what.operand};
+  step.clock = clock;
+  step.called = clock::now();
+  return step;
+}
+
+void round::end_step(std::size_t process, const statement& what, step& step, place& place,
+                     io_result result) {
+  step.returned = clock::now();
+  place.ended = true;
+  place.res = result.res;
+  if (result.ok()) return;
+  if (setup_.checks) processes_[process].failed = true;
+  if (setup_.checks || is_environment(result.error())) fail(what.what, result.error());
+}
+
+// Has this process seen all that the one before it did?
+bool round::caught_up(std::size_t process) const noexcept {
+  const auto& leader = processes_[process - 1];
+  return leader.ended && leader.offset == processes_[process].offset;
+}
+
+void round::fail(verb what, int error) noexcept {
+  if (seen_.what == outcome::error) return;  // the first failure is the one that tells
+  seen_.what = outcome::error;
+  seen_.failed = what;
+  seen_.error = error;
+}
+
+// What the reader of the experiment saw, beside what it was to see.
+void round::check(const process_state& reader) {
+  const slice everything{1, 0, reader.offset};
+  const auto before = setup_.keep_before ? before_.bytes(everything) : std::span<const std::byte>{};
+  const auto seen =
+      classify(reader.offset, reader.size, reader.read, bytes_.bytes(everything), before);
+  if (seen_.what == outcome::ok) seen_ = seen;
+}
+
+// The registers, and what stands under the names.
+void round::look(const round_files& files) {
+  const auto& test = setup_.test;
+  for (std::size_t p = 0; p < test.processes.size(); ++p) {
+    for (std::size_t at = 0; at < process(p).body.size(); ++at) {
+      const auto& what = process(p).body[at];
+      if (what.result < 0) continue;
+      const auto number = static_cast<std::size_t>(what.result);
+      const auto& seen = setup_.observed.registers[number];
+      const auto& place = place_of(p, at);
+      auto& value = state_.registers[number];
+      value = {};
+      if (!seen.res && !seen.size && !seen.data) continue;
+      value.set = place.ended;
+      if (seen.res) value.res = place.res;
+      if (place.res < 0) continue;
+      if (seen.size) value.size = place.status.stx_size;
+      if (seen.data) {
+        value.data = bytes_.name(std::span(place.data).first(static_cast<std::size_t>(place.res)));
+      }
+    }
+  }
+  for (std::size_t i = 0; i < test.files.size(); ++i) {
+    const auto& seen = setup_.observed.files[i];
+    if (seen.size || seen.data) state_.files[i] = files.look(i, seen, bytes_);
+  }
+}
+
+std::span<const std::byte> round::written_by(std::size_t process,
+                                             const statement& what) const noexcept {
+  auto data = what.data;
+  if (what.relative) data.offset += processes_[process].offset;
+  return bytes_.bytes(data);
+}
+
+std::span<std::byte> round::read_target(std::size_t process, const statement& what,
+                                        place& place) const noexcept {
+  return what.relative ? std::span(place.data).first(processes_[process].offset)
+                       : std::span(place.data);
+}
+
+io_request round::request_of(const round_files& files, std::size_t process, const statement& what,
+                             place& place) const {
+  const auto offset = static_cast<std::int64_t>(what.offset);
+  const auto size = static_cast<std::uint32_t>(what.size);
+  const auto directory = files.directory();
+  const auto descriptor = [&] {
+    const auto* const handle = files.handle(what.operand);
+    return handle != nullptr ? handle->fd() : -1;
+  };
+  switch (what.what) {
+    case verb::append:
+      return io_request::write(descriptor(), at_end, written_by(process, what));
+    case verb::write:
+      return io_request::write(descriptor(), offset, written_by(process, what));
+    case verb::read:
+      return io_request::read(descriptor(), offset, read_target(process, what, place));
+    case verb::statx:
+      return io_request::statx(descriptor(), place.status);
+    case verb::fsync:
+      return io_request::fsync(descriptor());
+    case verb::fdatasync:
+      return io_request::fdatasync(descriptor());
+    case verb::sync_range:
+      return io_request::sync_range(descriptor(), offset, size);
+    case verb::truncate:
+      return io_request::truncate(descriptor(), offset);
+    case verb::allocate:
+      return io_request::allocate(descriptor(), offset, size);
+    case verb::punch:
+      return io_request::punch(descriptor(), offset, size);
+    case verb::drop_cache:
+      return io_request::drop_cache(descriptor(), offset, size);
+    case verb::close:
+      return io_request::close(descriptor());
+    case verb::open:
+      return io_request::open(directory, files.name(what.other), files.flags_of(what.operand));
+    case verb::rename:
+      return io_request::rename(directory, files.name(what.operand), directory,
+                                files.name(what.other));
+    case verb::unlink:
+      return io_request::unlink(directory, files.name(what.operand));
+    default:
+      assert(false && "no operation");
+      return io_request::nop();
+  }
+}
+
+// What the experiment does not use. A result is 0 where the system's is a number that means nothing
+// to a test.
+task<io_result> round::run_other(round_files& files, const statement& what, place& place,
+                                 step& step) {
+  auto& engine = setup_.engine;
+  const auto process = step.process;
+  switch (what.what) {
+    case verb::open: {
+      const auto request = request_of(files, process, what, place);
+      const auto opened = co_await perform(engine, request, &step.io);
+      if (!opened.ok()) co_return opened;
+      files.open_handle(what.operand, make_file(engine, unique_fd{opened.res}, setup_.mode.when,
+                                                setup_.mode.behind));
+      co_return io_result{0};
+    }
+    case verb::clone: {
+      auto* const original = files.handle(what.other);
+      if (original == nullptr) co_return io_result{-EBADF};
+      int error = 0;
+      try {
+        auto cloned = co_await original->clone();
+        files.open_handle(what.operand, std::move(cloned));
+      } catch (const std::system_error& failed) {
+        error = failed.code().value();
+      }
+      co_return io_result{-error};
+    }
+    case verb::close:
+      if (setup_.mode.when == acknowledgement::write_behind) {
+        files.detach_handle(what.operand);
+        co_return io_result{0};
+      } else {
+        const auto closed = co_await files.handle(what.operand)->close(&step.io);
+        co_return closed;
+      }
+    case verb::rename:
+    case verb::unlink: {
+      const auto request = request_of(files, process, what, place);
+      const auto done = co_await perform(engine, request, &step.io);
+      co_return done;
+    }
+    case verb::cancel:
+      if (auto* const target = place_of(what.operand, what.other).in_flight; target != nullptr) {
+        engine.cancel(*target);
+      }
+      co_return io_result{0};
+    default: {
+      const auto request = request_of(files, process, what, place);
+      const auto done = co_await files.handle(what.operand)->apply(request, &step.io);
+      co_return done;
+    }
+  }
+}
+
+// An operation past its handle: one that somebody may cancel, or that drains.
+task<io_result> round::submit(round_files& files, std::size_t process, const statement& what,
+                              place& place, step& step) {
+  if (auto* const handle = uses_handle(what.what) ? files.handle(what.operand) : nullptr) {
+    co_await handle->settle();
+  }
+  auto request = request_of(files, process, what, place);
+  request.drain = what.drain;
+  perform operation(setup_.engine, request, &step.io);
+  place.in_flight = &operation;
+  const auto result = co_await operation;
+  place.in_flight = nullptr;
+  co_return result;
+}
+
+// Operations that are started together; whoever awaits it resumes when the last has completed.
+class round::submission {
+ public:
+  explicit submission(engine& engine) : engine_(engine) {}
+  submission(const submission&) = delete;
+  submission& operator=(const submission&) = delete;
+
+  io_op& add(const io_request& request) { return members_.emplace_back(request, *this); }
+
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> awaiting) noexcept {
+    awaiting_ = awaiting;
+    left_ = members_.size();
+    for (auto& member : members_) engine_.start(member);
+  }
+  void await_resume() const noexcept {}
+
+ private:
+  struct member : io_op {
+    member(const io_request& request, submission& owner)
+        : io_op(request, &completed), owner(owner) {}
+    submission& owner;
+  };
+
+  static void completed(io_op& op) noexcept {
+    auto& self = static_cast<member&>(op).owner;
+    if (--self.left_ == 0) self.awaiting_.resume();
+  }
+
+  engine& engine_;
+  std::deque<member> members_;  // operations must not move
+  std::size_t left_ = 0;
+  std::coroutine_handle<> awaiting_;
+};
+
+// A group is one submission, past the handles: in every mode it returns when its last member has
+// completed.
+task<> round::run_group(round_files& files, std::size_t process, const group& group) {
+  const auto& body = round::process(process).body;
+  const auto members = std::span(body).subspan(group.first, group.count);
+  for (const auto& what : members) {
+    auto* const handle = uses_handle(what.what) ? files.handle(what.operand) : nullptr;
+    if (handle != nullptr) co_await handle->settle();
+  }
+  submission together(setup_.engine);
+  std::vector<std::pair<io_op*, step*>> submitted;
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    const auto& what = members[i];
+    auto& place = place_of(process, group.first + i);
+    auto request = request_of(files, process, what, place);
+    request.drain = what.drain;
+    const bool last = i + 1 == members.size();
+    if (group.kind == group_kind::link && !last) request.link = link_kind::link;
+    if (group.kind == group_kind::hardlink && !last) request.link = link_kind::hardlink;
+    auto& op = together.add(request);
+    if (place.cancellable) place.in_flight = &op;
+    submitted.emplace_back(&op, &begin_step(process, what));
+  }
+  co_await together;
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    const auto& [op, step] = submitted[i];
+    auto& place = place_of(process, group.first + i);
+    place.in_flight = nullptr;
+    step->io = op->record;
+    end_step(process, members[i], *step, place, op->result());
+    step->batched = group.kind == group_kind::batch;
+    if (step->batched) step->returned = step->called;
+  }
+}
+
+// A process of the experiment that has failed does no more I/O, but goes on to store and notify, so
+// that the others, who wait for it, come to their end too.
+task<> round::run_process(round_files& files, std::size_t index) {
+  const auto& body = process(index).body;
+  const auto times = process(index).times;
+  const bool early = setup_.mode.when == acknowledgement::write_behind;
+  auto& self = processes_[index];
+  auto group = process(index).groups.begin();
+  unsigned turns = 0;
+  do {
+    for (std::size_t at = 0; at < body.size(); ++at) {
+      const auto& what = body[at];
+      if (self.failed && what.what != verb::store && what.what != verb::notify) continue;
+      if (group != process(index).groups.end() && group->first == at) {
+        co_await run_group(files, index, *group);
+        at += group->count - 1U;
+        ++group;
+        continue;
+      }
+      auto& place = place_of(index, at);
+      auto& step = begin_step(index, what);
+      auto* const handle = uses_handle(what.what) ? files.handle(what.operand) : nullptr;
+      io_result result;
+      if (uses_handle(what.what) && handle == nullptr) {
+        end_step(index, what, step, place, io_result{-EBADF});
+        continue;
+      }
+      // A write that was acknowledged early has returned: there is nothing to cancel.
+      if (what.drain || (place.cancellable && !(early && is_write(what.what)))) {
+        result = co_await submit(files, index, what, place, step);
+        end_step(index, what, step, place, result);
+        continue;
+      }
+      switch (what.what) {
+        case verb::append:
+        case verb::write: {
+          const auto chunk = written_by(index, what);
+          const auto position =
+              what.what == verb::append ? at_end : static_cast<std::int64_t>(what.offset);
+          // A write-behind handle takes a chunk at a time. A complete one that takes less than all
+          // has been seen to write short.
+          if (early) {
+            result = co_await write_all(*handle, position, chunk, &step.io);
+          } else {
+            result = co_await handle->write(position, chunk, &step.io);
+          }
+          self.offset += result.bytes();
+          if (result.ok() && result.bytes() < chunk.size() && what.result < 0) {
+            self.failed = setup_.checks;
+            fail(what.what, 0);
+          }
+          break;
+        }
+        case verb::flush:
+          result = co_await handle->flush();
+          break;
+        case verb::fsync:
+          result = co_await handle->sync(sync_kind::fsync, &step.io);
+          break;
+        case verb::fdatasync:
+          result = co_await handle->sync(sync_kind::fdatasync, &step.io);
+          break;
+        case verb::statx:
+          result = co_await handle->stat(place.status, &step.io);
+          self.size = place.status.stx_size;
+          break;
+        case verb::read:
+          result = co_await handle->read(static_cast<std::int64_t>(what.offset),
+                                         read_target(index, what, place), &step.io);
+          self.read = std::span(place.data).first(result.bytes());
+          break;
+        case verb::truncate:
+          result = co_await handle->truncate(static_cast<std::int64_t>(what.offset), &step.io);
+          break;
+        case verb::load:
+          self.offset = variables_[what.operand];
+          break;
+        case verb::store:
+          variables_[what.operand] = self.offset;
+          break;
+        case verb::notify: {
+          auto& edge = *edges_[what.operand];
+          merge(edge.clock, self.clock);
+          edge.permit.notify_one();
+          break;
+        }
+        case verb::wait: {
+          auto& edge = *edges_[what.operand];
+          result = co_await edge.permit.wait();
+          merge(self.clock, edge.clock);
+          break;
+        }
+        case verb::check:
+          check(self);
+          break;
+        default:
+          result = co_await run_other(files, what, place, step);
+      }
+      end_step(index, what, step, place, result);
+    }
+    ++turns;
+  } while (!self.failed && (times > 0 ? turns < times : !caught_up(index)));
+  self.ended = true;
+}
+
+}  // namespace filemap::litmus
