@@ -7,8 +7,9 @@ Prints TAP. No test waits for time to pass: where something must have happened f
 has. `PATIENCE` only ends a test that has failed.
 """
 
+from __future__ import annotations
+
 import contextlib
-import ctypes
 import errno
 import json
 import os
@@ -18,232 +19,39 @@ import re
 import resource
 import select
 import shlex
-import shutil
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
-import time
-import unittest
+import typing
 
-try:
-    import jsonschema
-except ImportError:
-    jsonschema = None
-
-PROGRAM = ""
-DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
-SCHEMA = DOCS / "result.schema.json"
-PATIENCE = 240  # seconds
-MODES = ["uring", "blocking-pool", "tokio-fs", "uring-write-behind", "sync"]
-COMPARED = ["uring", "blocking-pool", "tokio-fs", "tokio-fs+flush", "uring-write-behind",
-            "uring-write-behind+flush", "sync"]
-
-
-def eventually(condition):
-    """Looks until it is so, and returns what the condition was."""
-    give_up = time.monotonic() + PATIENCE
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > give_up:
-            raise AssertionError("it did not come about")
-        time.sleep(0.002)
-
-
-def filesystem_of(path):
-    """The type of the filesystem that a path is on, from mountinfo."""
-    best = ("", "")
-    for line in pathlib.Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
-        fields = line.split(" ")
-        point, kind = fields[4], fields[fields.index("-") + 1]
-        if (path + "/").startswith(point.rstrip("/") + "/") and len(point) >= len(best[0]):
-            best = (point, kind)
-    return best[1]
-
-
-# In memory where it can be, as an fsync is fast there.
-FAST = "/dev/shm" if filesystem_of("/dev/shm") == "tmpfs" and os.access("/dev/shm", os.W_OK) else None
-
-
-def default_signals():
-    """For a child: this test may have been started with the interrupt ignored (nohup, `&`)."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
-        signal.signal(number, signal.SIG_DFL)
-
-
-def limit(what, value):
-    """For a child: lowers a resource limit, hard and soft."""
-    def apply():
-        default_signals()
-        resource.setrlimit(what, (value, value))
-    return apply
-
-
-def refuse_io_uring(error):
-    """For a child: a seccomp filter that answers io_uring_setup with `error`, as container runtimes do."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    load, equal, answer = 0x20, 0x15, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_RET|K
-    allow, fail = 0x7FFF0000, 0x00050000 | error
-    io_uring_setup = 425
-    program = b"".join(struct.pack("=HBBI", *instruction) for instruction in [
-        (load, 0, 0, 0), (equal, 0, 1, io_uring_setup), (answer, 0, 0, fail), (answer, 0, 0, allow)])
-    code = ctypes.create_string_buffer(program, len(program))
-    # struct sock_fprog: the number of instructions, then where they are.
-    filter_program = ctypes.create_string_buffer(struct.pack("@HP", 4, ctypes.addressof(code)))
-
-    def apply():
-        default_signals()
-        set_no_new_privs, set_seccomp, filter_mode = 38, 22, 2
-        if libc.prctl(set_no_new_privs, 1, 0, 0, 0) != 0 or libc.prctl(
-                set_seccomp, filter_mode, filter_program, 0, 0) != 0:
-            raise OSError(ctypes.get_errno(), "seccomp")
-    apply.keep = (code, filter_program)
-    return apply
-
-
-def ring_is_available():
-    run = subprocess.run([PROGRAM, "--probe"], capture_output=True, timeout=PATIENCE, check=False)
-    return run.returncode == 0
-
-
-def can_mount(kind):
-    """Whether a filesystem can be mounted in a user and mount namespace; the reason if not."""
-    if shutil.which("unshare") is None:
-        return "there is no unshare(1)"
-    with tempfile.TemporaryDirectory() as point:
-        run = subprocess.run(["unshare", "-rm", "mount", "-t", kind, "none", point],
-                             capture_output=True, text=True, timeout=PATIENCE, check=False)
-    return "" if run.returncode == 0 else f"cannot mount {kind} in a user namespace: {run.stderr.strip()}"
-
-
-class Finished:
-    """What a run came to."""
-
-    def __init__(self, status, out, err):
-        self.status, self.out, self.err = status, out, err
-
-    @property
-    def text(self):
-        return self.out.decode()
-
-    @property
-    def complaint(self):
-        return self.err.decode()
-
-    @property
-    def json(self):
-        return json.loads(self.out, parse_constant=lambda word: 1 / 0)
-
-
-class Case(unittest.TestCase):
-    """A directory of its own, which must be empty after every test."""
-
-    maxDiff = None
-
-    def setUp(self):
-        self.dir = tempfile.mkdtemp(prefix="filemap-cli-", dir=FAST)
-        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
-        self.files = tempfile.mkdtemp(prefix="filemap-cli-", dir=FAST)  # for --json and --trace
-        self.addCleanup(shutil.rmtree, self.files, ignore_errors=True)
-
-    def start(self, *arguments, **popen):
-        popen = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL,
-                 "preexec_fn": default_signals, **popen}
-        process = subprocess.Popen([PROGRAM, *arguments], **popen)
-        self.addCleanup(self.reap, process)
-        return process
-
-    @staticmethod
-    def reap(process):
-        if process.poll() is None:
-            process.kill()
-        for stream in (process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
-        process.wait()
-
-    def end_of(self, process):
-        out, err = process.communicate(timeout=PATIENCE)
-        return Finished(process.returncode, out or b"", err or b"")
-
-    def run_program(self, *arguments, **popen):
-        return self.end_of(self.start(*arguments, **popen))
-
-    def run_here(self, *arguments, expect=0, **popen):
-        """Runs it in the test's directory; checks the exit status and that nothing is left there."""
-        finished = self.run_program("--dir", self.dir, *arguments, **popen)
-        if expect is not None:
-            self.assertEqual(finished.status, expect, finished.complaint + finished.text)
-        self.assert_nothing_left()
-        return finished
-
-    def run_for_json(self, *arguments, expect=0, **popen):
-        finished = self.run_here("--json", "-", *arguments, expect=expect, **popen)
-        return self.check_json(finished.json)
-
-    def check_json(self, result):
-        if jsonschema is not None and SCHEMA.exists():
-            jsonschema.validate(result, json.loads(SCHEMA.read_text(encoding="utf-8")),
-                                cls=jsonschema.Draft7Validator)
-        return result
-
-    def assert_nothing_left(self):
-        self.assertEqual(os.listdir(self.dir), [])
-
-    def assert_one_line(self, finished, *parts):
-        """It complained on standard error, in one line that has all the parts."""
-        lines = finished.complaint.splitlines()
-        self.assertEqual(len(lines), 1, finished.complaint)
-        self.assertTrue(lines[0].startswith("filemap-uring: "), lines[0])
-        for part in parts:
-            self.assertIn(part, lines[0])
-
-    def need_ring(self):
-        if not ring_is_available():
-            self.skipTest("io_uring cannot be used here")
-
-    def work_directory(self):
-        """The one that a run has made, when it has."""
-        return next(pathlib.Path(self.dir).glob("filemap-uring.*"), None)
-
-    def files_are_there(self):
-        directory = self.work_directory()
-        return directory is not None and any(path.is_file() for path in directory.rglob("*"))
-
-    def run_interrupted(self):
-        """A run that is interrupted once it has shown progress."""
-        process = self.start("--dir", self.dir, "--duration", "1h", "-m", "sync", "--progress",
-                             "always")
-        self.read_until(process.stderr.fileno(), PROGRESS)
-        process.send_signal(signal.SIGINT)
-        finished = self.end_of(process)
-        self.assertEqual(finished.status, 130)
-        return finished
-
-    def read_until(self, fd, pattern):
-        """Reads from a pipe or terminal until what was read has the pattern."""
-        seen = b""
-        give_up = time.monotonic() + PATIENCE
-        while not re.search(pattern, seen):
-            self.assertGreater(give_up, time.monotonic(), seen)
-            ready, _, _ = select.select([fd], [], [], 1)
-            if ready:
-                part = os.read(fd, 65536)
-                self.assertTrue(part, seen)
-                seen += part
-        return seen
-
-
-PROGRESS = rb"\d+ %  \S+  [\d,]+ rounds, [\d,]+ per second, ETA (\?|[\d.]+ \S+)"
+from command_line import (
+    COMPARED,
+    DOCS,
+    MODES,
+    PATIENCE,
+    PROGRESS,
+    SCHEMA,
+    Case,
+    Finished,
+    can_mount,
+    default_signals,
+    eventually,
+    filesystem_of,
+    find,
+    jsonschema,
+    limit,
+    main,
+    refuse_io_uring,
+    ring_is_available,
+    stderr_of,
+)
 
 
 class Runs(Case):
     """What works."""
 
-    def test_plain_run_prints_a_report_and_exits_0(self):
+    def test_plain_run_prints_a_report_and_exits_0(self) -> None:
         self.need_ring()
         run = self.run_here("--iterations", "300")
         self.assertEqual(run.err, b"")
@@ -251,11 +59,20 @@ class Runs(Case):
         self.assertIn("\nObservation tokio-4796 Never 0 300\n", run.text)
         self.assertIn("\nVerdict       ok: nothing forbidden was seen\n", run.text)
         self.assertRegex(run.text, r"\nViolations    0 of 300: below .* with 95 % confidence\n")
-        for heading in ("Histogram (1 outcome)", "Hazards ", "Rounds ", "Latency ", "Host ",
-                        "Filesystem ", "Ring ", "Seed ", "Repeat with "):
+        for heading in (
+            "Histogram (1 outcome)",
+            "Hazards ",
+            "Rounds ",
+            "Latency ",
+            "Host ",
+            "Filesystem ",
+            "Ring ",
+            "Seed ",
+            "Repeat with ",
+        ):
             self.assertIn("\n" + heading, run.text)
 
-    def test_compare_runs_every_mode_and_tells_them_apart(self):
+    def test_compare_runs_every_mode_and_tells_them_apart(self) -> None:
         self.need_ring()
         result = self.run_for_json("--compare", "--iterations", "40", "--seed", "3")
         self.assertEqual([mode["mode"] for mode in result["modes"]], COMPARED)
@@ -270,7 +87,7 @@ class Runs(Case):
         for mode in COMPARED:
             self.assertIn(f"\nObservation tokio-4796/{mode} ", text)
 
-    def test_each_mode_runs_alone(self):
+    def test_each_mode_runs_alone(self) -> None:
         for mode in MODES + ["tokio-fs+flush"]:
             if "uring" in mode and not ring_is_available():
                 continue
@@ -280,30 +97,58 @@ class Runs(Case):
                 self.assertEqual(result["modes"][0]["rounds"], 30)
                 self.assertEqual(result["exit_status"], 0)
 
-    def test_runs_on_the_default_directory(self):
+    def test_runs_on_the_default_directory(self) -> None:
         env = {**os.environ, "TMPDIR": self.dir}
         run = self.run_program("-n", "5", "--mode", "sync", "--json", "-", env=env)
         self.assertEqual(run.status, 0)
         self.assertEqual(run.json["parameters"]["dir"], self.dir)
         self.assert_nothing_left()
 
-    def test_runs_on_a_disk(self):
+    def test_runs_on_a_disk(self) -> None:
         """The directory of the other tests may be in memory."""
         with tempfile.TemporaryDirectory(prefix="filemap-cli-") as directory:
-            run = self.run_program("--dir", directory, "-n", "20", "--mode", "blocking-pool,sync",
-                                   "--json", "-")
+            run = self.run_program(
+                "--dir", directory, "-n", "20", "--mode", "blocking-pool,sync", "--json", "-"
+            )
             self.assertEqual(run.status, 0)
             self.check_json(run.json)
             self.assertEqual(os.listdir(directory), [])
 
-    def test_options_of_the_ring(self):
+    def test_options_of_the_ring(self) -> None:
         self.need_ring()
         file = os.path.join(self.files, "r.json")
         run = self.run_here(
-            "-n", "50", "-m", "uring", "--size", "4k", "--writes", "3", "--lanes", "4", "--handles",
-            "reopen", "--sync", "fdatasync", "--entries", "8", "--no-defer-taskrun", "--iosqe-async",
-            "--reuse-file", "--json", file, "--log-level", "off", "--no-color", "--progress", "never",
-            "--round-timeout", "1m", "--seed", "5")
+            "-n",
+            "50",
+            "-m",
+            "uring",
+            "--size",
+            "4k",
+            "--writes",
+            "3",
+            "--lanes",
+            "4",
+            "--handles",
+            "reopen",
+            "--sync",
+            "fdatasync",
+            "--entries",
+            "8",
+            "--no-defer-taskrun",
+            "--iosqe-async",
+            "--reuse-file",
+            "--json",
+            file,
+            "--log-level",
+            "off",
+            "--no-color",
+            "--progress",
+            "never",
+            "--round-timeout",
+            "1m",
+            "--seed",
+            "5",
+        )
         self.assertEqual(run.err, b"")
         result = self.check_json(json.loads(pathlib.Path(file).read_text(encoding="utf-8")))
         self.assertEqual(result["seed"], "5")
@@ -312,34 +157,65 @@ class Runs(Case):
         self.assertEqual(result["test"]["writes"], 3)
         self.assertEqual(result["test"]["handles"], "reopen")
         self.assertEqual(result["test"]["sync"], "fdatasync")
-        asked = {"iterations": 50, "duration_seconds": None, "lanes": 4, "reuse_file": True,
-                 "direct": False, "dir": self.dir, "entries": 8, "sqpoll": False,
-                 "defer_taskrun": False, "iosqe_async": True, "stalls": [],
-                 "round_timeout_ms": 60000, "strict": False, "stop_on_violation": False}
+        asked: dict[str, typing.Any] = {
+            "iterations": 50,
+            "duration_seconds": None,
+            "lanes": 4,
+            "reuse_file": True,
+            "direct": False,
+            "dir": self.dir,
+            "entries": 8,
+            "sqpoll": False,
+            "defer_taskrun": False,
+            "iosqe_async": True,
+            "stalls": [],
+            "round_timeout_ms": 60000,
+            "strict": False,
+            "stop_on_violation": False,
+        }
         parameters = result["parameters"]
         self.assertEqual({key: parameters[key] for key in asked}, asked)
         self.assertNotIn("DEFER_TASKRUN", result["modes"][0]["engine_traits"]["features"])
 
-    def test_options_of_the_pool_and_stalls(self):
+    def test_options_of_the_pool_and_stalls(self) -> None:
         result = self.run_for_json(
-            "-n", "50", "-m", "blocking-pool", "-m", "tokio-fs", "--flush", "--pool-threads", "2",
-            "--handles", "shared", "--sync", "none", "--stall", "fsync=1us@0.5", "--stall",
-            "statx=1us", "--stall", "read=20ns", "--lanes", "3")
-        self.assertEqual([mode["mode"] for mode in result["modes"]],
-                         ["blocking-pool+flush", "tokio-fs+flush"])
+            "-n",
+            "50",
+            "-m",
+            "blocking-pool",
+            "-m",
+            "tokio-fs",
+            "--flush",
+            "--pool-threads",
+            "2",
+            "--handles",
+            "shared",
+            "--sync",
+            "none",
+            "--stall",
+            "fsync=1us@0.5",
+            "--stall",
+            "statx=1us",
+            "--stall",
+            "read=20ns",
+            "--lanes",
+            "3",
+        )
+        self.assertEqual(
+            [mode["mode"] for mode in result["modes"]], ["blocking-pool+flush", "tokio-fs+flush"]
+        )
         self.assertEqual(result["parameters"]["pool_threads"], 2)
-        self.assertEqual(result["parameters"]["stalls"],
-                         ["fsync=1us@0.5", "statx=1us", "read=20ns"])
+        self.assertEqual(result["parameters"]["stalls"], ["fsync=1us@0.5", "statx=1us", "read=20ns"])
         self.assertEqual(result["test"]["sync"], "none")
 
-    def test_sqpoll_runs_or_says_why_not(self):
+    def test_sqpoll_runs_or_says_why_not(self) -> None:
         self.need_ring()
         run = self.run_here("-n", "20", "--sqpoll", expect=None)
         if run.status != 0:
             self.assertEqual(run.status, 125)
             self.assertIn("cannot run", run.text)
 
-    def test_a_ring_held_to_5_4_forbids_stale_reads_all_the_same(self):
+    def test_a_ring_held_to_5_4_forbids_stale_reads_all_the_same(self) -> None:
         self.need_ring()
         result = self.run_for_json("-n", "50", "--ops", "5.4", "--lanes", "20", "--entries", "8")
         self.assertEqual(result["parameters"]["ops"], "5.4")
@@ -350,24 +226,24 @@ class Runs(Case):
         self.assertEqual(mode["engine_traits"]["ceiling"]["version"], "5.4")
         self.assertTrue(result["ring"]["available"])
 
-    def test_the_report_says_which_ceiling_it_had_and_who_enforced_it(self):
+    def test_the_report_says_which_ceiling_it_had_and_who_enforced_it(self) -> None:
         self.need_ring()
         run = self.run_here("-n", "20", "--ops", "5.4")
         self.assertRegex(run.text, r"(?m)^Ring +at most Linux 5\.4, (enforced by|on trust).*: no features$")
         self.assertRegex(run.text, r"(?m)^Repeat with .* --ops 5\.4 ")
 
-    def test_what_needs_a_newer_kernel_than_the_ceiling_cannot_run(self):
+    def test_what_needs_a_newer_kernel_than_the_ceiling_cannot_run(self) -> None:
         self.need_ring()
         run = self.run_here("-n", "20", "--ops", "5.4", "--iosqe-async", expect=125)
         self.assertIn("--iosqe-async needs Linux 5.6", run.text)
         self.assertIn("--ops 5.4", run.text)
 
-    def test_runs_exactly_the_iterations_that_were_asked_for(self):
+    def test_runs_exactly_the_iterations_that_were_asked_for(self) -> None:
         for iterations, lanes in ((1, 1), (1, 8), (7, 3), (50, 64), (100, 64)):
             result = self.run_for_json("-n", str(iterations), "--lanes", str(lanes), "-m", "sync")
             self.assertEqual(result["modes"][0]["rounds"], iterations, f"{lanes} lanes")
 
-    def test_duration_runs_that_long(self):
+    def test_duration_runs_that_long(self) -> None:
         result = self.run_for_json("--duration", "200ms", "-m", "sync,blocking-pool")
         self.assertIsNone(result["parameters"]["iterations"])
         self.assertEqual(result["parameters"]["duration_seconds"], 0.2)
@@ -375,13 +251,14 @@ class Runs(Case):
             self.assertGreaterEqual(mode["measured_seconds"], 0.2)
             self.assertGreater(mode["rounds"], 0)
 
-    def test_whichever_ends_first_of_duration_and_iterations(self):
-        self.assertEqual(self.run_for_json("--duration", "1h", "-n", "5", "-m", "sync")
-                         ["modes"][0]["rounds"], 5)
+    def test_whichever_ends_first_of_duration_and_iterations(self) -> None:
+        self.assertEqual(
+            self.run_for_json("--duration", "1h", "-n", "5", "-m", "sync")["modes"][0]["rounds"], 5
+        )
         few = self.run_for_json("--duration", "1ms", "-n", "1000000000", "-m", "sync")
         self.assertLess(few["modes"][0]["rounds"], 1000000000)
 
-    def test_direct_io_works_in_every_mode_where_the_filesystem_takes_it(self):
+    def test_direct_io_works_in_every_mode_where_the_filesystem_takes_it(self) -> None:
         with tempfile.TemporaryDirectory(prefix="filemap-cli-") as directory:
             try:
                 os.close(os.open(directory + "/try", os.O_RDWR | os.O_CREAT | os.O_DIRECT))
@@ -402,9 +279,11 @@ class Violations(Case):
 
     STALLED = ("--stall", "write=200ms", "-n", "20")
 
-    def test_a_violation_exits_0_where_it_is_allowed_and_1_where_it_is_strict(self):
-        for arguments, status, verdict in ((["--stop-on-violation"], 0, "allowed"),
-                                           (["--stop-on-violation", "--strict"], 1, "forbidden")):
+    def test_a_violation_exits_0_where_it_is_allowed_and_1_where_it_is_strict(self) -> None:
+        for arguments, status, verdict in (
+            (["--stop-on-violation"], 0, "allowed"),
+            (["--stop-on-violation", "--strict"], 1, "forbidden"),
+        ):
             result = self.run_for_json("-m", "tokio-fs", *self.STALLED, *arguments, expect=status)
             mode = result["modes"][0]
             self.assertEqual(mode["verdict"], verdict)
@@ -414,27 +293,28 @@ class Violations(Case):
             self.assertEqual(len(mode["violating_rounds"]), 1)
             self.assertEqual(result["exit_status"], status)
 
-    def test_the_first_violation_is_told(self):
+    def test_the_first_violation_is_told(self) -> None:
         run = self.run_here("-m", "tokio-fs", "--stop-on-violation", *self.STALLED)
         self.assertIn("\nFirst violation: round ", run.text)
-        self.assertRegex(run.text, r"\n  writer   append   \|[ .#]{44}\| 123 bytes, worker \d+, "
-                                   r"acknowledged after ")
+        self.assertRegex(
+            run.text, r"\n  writer   append   \|[ .#]{44}\| 123 bytes, worker \d+, " r"acknowledged after "
+        )
         self.assertIn("\n  Why  append was acknowledged when its bytes were queued, ", run.text)
 
-    def test_a_trace_of_violating_rounds_is_chrome_trace_json(self):
+    def test_a_trace_of_violating_rounds_is_chrome_trace_json(self) -> None:
         file = pathlib.Path(self.files, "trace.json")
         self.run_here("-m", "tokio-fs", "--stop-on-violation", "--trace", str(file), *self.STALLED)
         events = json.loads(file.read_text(encoding="utf-8"))["traceEvents"]
-        self.assertTrue(any(event.get("ph") == "X" and event.get("name") == "fsync"
-                            for event in events))
+        self.assertTrue(any(event.get("ph") == "X" and event.get("name") == "fsync" for event in events))
 
-    def test_flush_and_complete_modes_have_none(self):
-        result = self.run_for_json("-m", "tokio-fs+flush,blocking-pool,sync", "--strict", "-n", "20",
-                                   "--stall", "write=2ms")
+    def test_flush_and_complete_modes_have_none(self) -> None:
+        result = self.run_for_json(
+            "-m", "tokio-fs+flush,blocking-pool,sync", "--strict", "-n", "20", "--stall", "write=2ms"
+        )
         for mode in result["modes"]:
             self.assertEqual(mode["verdict"], "ok", mode["mode"])
 
-    def test_a_stop_on_violation_ends_the_whole_comparison(self):
+    def test_a_stop_on_violation_ends_the_whole_comparison(self) -> None:
         result = self.run_for_json("-m", "tokio-fs,sync", "--stop-on-violation", *self.STALLED)
         self.assertEqual(result["modes"][0]["violations"]["count"], 1)
 
@@ -442,11 +322,11 @@ class Violations(Case):
 class Output(Case):
     """Where what goes, and how."""
 
-    def test_json_on_standard_output_is_all_that_is_there(self):
+    def test_json_on_standard_output_is_all_that_is_there(self) -> None:
         run = self.run_here("--json", "-", "-n", "30", "-m", "sync,tokio-fs", "--progress", "always")
         self.assertEqual(self.check_json(run.json)["modes"][0]["rounds"], 30)
 
-    def test_json_in_a_file_does_not_replace_the_report(self):
+    def test_json_in_a_file_does_not_replace_the_report(self) -> None:
         file = pathlib.Path(self.files, "a b.json")
         run = self.run_here("--json", str(file), "-n", "5", "-m", "sync")
         self.assertIn("Observation tokio-4796 Never 0 5", run.text)
@@ -455,47 +335,67 @@ class Output(Case):
         self.run_here("--json", str(file), "-n", "5", "-m", "sync")
         self.check_json(json.loads(file.read_text(encoding="utf-8")))
 
-    def test_the_seed_is_printed_and_the_command_repeats_the_run(self):
+    def test_the_seed_is_printed_and_the_command_repeats_the_run(self) -> None:
         run = self.run_here("-n", "5", "-m", "sync")
-        seed = re.search(r"\nSeed          (\d+)\n", run.text).group(1)
-        command = re.search(r"\nRepeat with   (.*)\n", run.text).group(1)
-        again = subprocess.run(["sh", "-c", command], capture_output=True, text=True,
-                               timeout=PATIENCE, check=True)
+        seed = find(r"\nSeed          (\d+)\n", run.text)
+        command = find(r"\nRepeat with   (.*)\n", run.text)
+        again = subprocess.run(
+            ["sh", "-c", command], capture_output=True, text=True, timeout=PATIENCE, check=True
+        )
         self.assertIn(f"\nSeed          {seed}\n", again.stdout)
         self.assertIn(f"\nRepeat with   {command}\n", again.stdout)
         self.assertEqual(shlex.split(command)[-2:], ["--seed", seed])
 
-    def test_the_same_seed_runs_the_modes_in_the_same_order(self):
-        def order(seed):
-            run = self.run_here("-n", "60", "-m", "sync,blocking-pool,tokio-fs,tokio-fs+flush",
-                                "--seed", str(seed), "--log-level", "debug")
+    def test_the_same_seed_runs_the_modes_in_the_same_order(self) -> None:
+        def order(seed: int) -> list[str]:
+            run = self.run_here(
+                "-n",
+                "60",
+                "-m",
+                "sync,blocking-pool,tokio-fs,tokio-fs+flush",
+                "--seed",
+                str(seed),
+                "--log-level",
+                "debug",
+            )
             return re.findall(r"(\S+): \d+ rounds", run.complaint)
+
         first = order(7)
         self.assertGreater(len(first), 40)
         self.assertEqual(order(7), first)
         self.assertNotEqual(order(8), first)
 
-    def test_without_a_terminal_there_is_no_progress_and_no_escape(self):
+    def test_without_a_terminal_there_is_no_progress_and_no_escape(self) -> None:
         run = self.run_here("-n", "500", "-m", "sync,blocking-pool")
         self.assertEqual(run.err, b"")
         self.assertNotIn(b"\x1b", run.out)
 
-    def test_the_log_goes_to_standard_error(self):
+    def test_the_log_goes_to_standard_error(self) -> None:
         run = self.run_here("-n", "5", "-m", "sync", "--json", "-", "--log-level", "info")
         self.assertIn("sync: engine sync", run.complaint)
         self.check_json(run.json)
 
-    def test_progress_always_tells_rate_and_eta(self):
+    def test_progress_always_tells_rate_and_eta(self) -> None:
         finished = self.run_interrupted()
         self.assertTrue(finished.err.endswith(b"\r\x1b[K"), finished.err)
         self.assert_nothing_left()
 
-    def on_a_terminal(self, *arguments, **env):
+    def on_a_terminal(self, *arguments: str, **env: str) -> tuple[bytes, bytes]:
         """A run whose output and error are a terminal, ended once it has shown progress."""
         master, slave = pty.openpty()
         with open(master, "rb", buffering=0) as terminal:
-            process = self.start("--dir", self.dir, "--duration", "1h", "-m", "sync", *arguments,
-                                 stdout=slave, stderr=slave, env={**os.environ, "NO_COLOR": "", **env})
+            process = self.start(
+                "--dir",
+                self.dir,
+                "--duration",
+                "1h",
+                "-m",
+                "sync",
+                *arguments,
+                stdout=slave,
+                stderr=slave,
+                env={**os.environ, "NO_COLOR": "", **env},
+            )
             os.close(slave)
             seen = self.read_until(terminal.fileno(), PROGRESS)
             process.send_signal(signal.SIGINT)
@@ -508,27 +408,28 @@ class Output(Case):
         progress, _, report = seen.rpartition(b"\r\x1b[K")
         return progress, report
 
-    def test_on_a_terminal_progress_is_shown_and_cleared_and_the_report_has_color(self):
+    def test_on_a_terminal_progress_is_shown_and_cleared_and_the_report_has_color(self) -> None:
         progress, report = self.on_a_terminal()
         self.assertIn(b"\r\x1b[K", progress)
         self.assertTrue(re.search(PROGRESS, progress))
         self.assertFalse(re.search(PROGRESS, report))
         self.assertIn(b"\x1b[32mok", report)
 
-    def test_no_color_and_its_variable_leave_the_color_out(self):
-        for arguments, env in ((["--no-color"], {}), ([], {"NO_COLOR": "1"})):
+    def test_no_color_and_its_variable_leave_the_color_out(self) -> None:
+        ways: list[tuple[list[str], dict[str, str]]] = [(["--no-color"], {}), ([], {"NO_COLOR": "1"})]
+        for arguments, env in ways:
             _, report = self.on_a_terminal(*arguments, **env)
             self.assertIn(b"Observation", report)
             self.assertNotIn(b"\x1b", report)
 
-    def test_progress_never_is_silent_on_a_terminal(self):
+    def test_progress_never_is_silent_on_a_terminal(self) -> None:
         master, slave = pty.openpty()
         with open(master, "rb", buffering=0), open(slave, "wb", buffering=0):
             self.run_here("-n", "200", "-m", "sync", "--progress", "never", stderr=slave)
             ready, _, _ = select.select([master], [], [], 0)
             self.assertEqual(ready, [])
 
-    def test_help_and_version(self):
+    def test_help_and_version(self) -> None:
         for option in ("-h", "--help"):
             run = self.run_program(option)
             self.assertEqual((run.status, run.err), (0, b""))
@@ -538,11 +439,12 @@ class Output(Case):
         self.assertEqual((run.status, run.err), (0, b""))
         self.assertRegex(run.text, r"^filemap-uring \d+\.\d+\.\d+\n$")
 
-    def test_an_exploration_proves_and_finds_and_explains(self):
+    def test_an_exploration_proves_and_finds_and_explains(self) -> None:
         run = self.run_program("tokio-4796", "--explore", "--mode", "blocking-pool,tokio-fs")
         self.assertEqual((run.status, run.err), (0, b""))
-        self.assertIn("blocking-pool: 1 schedule, 0 violate: the forbidden outcome cannot be reached",
-                      run.text)
+        self.assertIn(
+            "blocking-pool: 1 schedule, 0 violate: the forbidden outcome cannot be reached", run.text
+        )
         self.assertIn("tokio-fs: 4 schedules, 2 violate", run.text)
         self.assertIn("mended by  flush(w) before notify(written)   0 of 1 schedule violates", run.text)
         self.assertIn("Replay  filemap-uring tokio-4796 --mode tokio-fs --replay 2.2", run.text)
@@ -553,17 +455,18 @@ class Output(Case):
         self.assertEqual(result["exit_status"], 1)
         if jsonschema is not None:
             schema = SCHEMA.with_name("exploration.schema.json")
-            jsonschema.validate(result, json.loads(schema.read_text(encoding="utf-8")),
-                                jsonschema.Draft7Validator)
+            jsonschema.validate(
+                result, json.loads(schema.read_text(encoding="utf-8")), jsonschema.Draft7Validator
+            )
 
-    def test_a_replay_is_always_the_same(self):
-        for strict, status in (([], 0), (["--strict"], 1)):
-            run = self.run_program("--mode", "tokio-fs", "--replay", "2.2", *strict)
+    def test_a_replay_is_always_the_same(self) -> None:
+        for words, status in (("", 0), ("--strict", 1)):
+            run = self.run_program("--mode", "tokio-fs", "--replay", "2.2", *words.split())
             self.assertEqual((run.status, run.err), (status, b""))
             self.assertIn("State         P2:st.size=0; P2:d=lorem[123];", run.text)
             self.assertIn("P0  append(w)             executed: 123", run.text)
 
-    def test_every_test_that_is_listed_is_shown_and_valid(self):
+    def test_every_test_that_is_listed_is_shown_and_valid(self) -> None:
         listed = self.run_program("--list")
         self.assertEqual((listed.status, listed.err), (0, b""))
         names = [line.split()[0] for line in listed.text.splitlines()]
@@ -578,7 +481,7 @@ class Output(Case):
         self.assertEqual(self.run_program("--check", str(path)).text, f"{path}: ok\n")
         path.unlink()
 
-    def test_the_examples_of_the_reference_are_what_it_says(self):
+    def test_the_examples_of_the_reference_are_what_it_says(self) -> None:
         reference = (DOCS / "litmus-format.md").read_text(encoding="utf-8")
         examples = re.findall(r"^```litmus\n(.*?)^```$", reference, re.M | re.S)
         self.assertEqual(len(examples), 2)
@@ -587,13 +490,15 @@ class Output(Case):
         for example in examples:
             path.write_text(example, encoding="ascii")
             self.assertEqual(self.run_program("--check", str(path)).text, f"{path}: ok\n")
-        error = re.search(r"^```\n(message.litmus:.*?)^```$", reference, re.M | re.S).group(1)
-        path.write_text('F t "q"\n{ file f = ""; handle w = open f; }\n\n' +
-                        error.splitlines()[1].strip() + "\n", encoding="ascii")
+        error = find(r"^```\n(message.litmus:.*?)^```$", reference, re.M | re.S)
+        path.write_text(
+            'F t "q"\n{ file f = ""; handle w = open f; }\n\n' + error.splitlines()[1].strip() + "\n",
+            encoding="ascii",
+        )
         self.assertEqual(self.run_program("--check", path.name, cwd=self.dir).complaint, error)
         path.unlink()
 
-    def test_the_reference_names_every_verb_that_the_catalogue_uses(self):
+    def test_the_reference_names_every_verb_that_the_catalogue_uses(self) -> None:
         reference = (DOCS / "litmus-format.md").read_text(encoding="utf-8")
         names = [line.split()[0] for line in self.run_program("--list").text.splitlines()]
         verbs = set()
@@ -604,18 +509,17 @@ class Output(Case):
         for verb in verbs:
             self.assertRegex(reference, rf"\| `{verb}\(", verb)
 
-    def test_probe_says_what_the_ring_can_do(self):
+    def test_probe_says_what_the_ring_can_do(self) -> None:
         run = self.run_program("--probe")
         if run.status == 125:
             self.assertIn("cannot be used", run.text)
             self.assertIn("What to do", run.text)
         else:
             self.assertEqual((run.status, run.err), (0, b""))
-            for heading in ("Linux ", "io_uring      available", "Features ", "Substituted ",
-                            "Operations "):
+            for heading in ("Linux ", "io_uring      available", "Features ", "Substituted ", "Operations "):
                 self.assertRegex(run.text, f"(?m)^{re.escape(heading)}")
 
-    def test_probe_below_a_ceiling_says_what_would_be_substituted(self):
+    def test_probe_below_a_ceiling_says_what_would_be_substituted(self) -> None:
         self.need_ring()
         run = self.run_program("--probe", "--ops", "5.4")
         self.assertEqual((run.status, run.err), (0, b""))
@@ -625,44 +529,60 @@ class Output(Case):
         if "enforced by the kernel" in run.text:
             self.assertRegex(run.text, r"(?m)^Refused +ASYNC_CANCEL .*\bREAD WRITE\b")
 
-    def assert_lost_output_is_told(self, arguments, **popen):
+    def assert_lost_output_is_told(self, arguments: typing.Iterable[str], **popen: typing.Any) -> None:
         run = self.run_here("-n", "20", "-m", "sync", *arguments, expect=3, **popen)
         self.assert_one_line(run, "cannot write to standard output")
 
-    def test_a_closed_standard_output_is_an_error(self):
-        def close():
+    def test_a_closed_standard_output_is_an_error(self) -> None:
+        def close() -> None:
             default_signals()
             os.close(1)
+
         for arguments in ((), ("--json", "-")):
             self.assert_lost_output_is_told(arguments, stdout=None, preexec_fn=close)
 
-    def test_a_full_standard_output_is_an_error(self):
+    def test_a_full_standard_output_is_an_error(self) -> None:
         with open("/dev/full", "wb") as full:
             for arguments in ((), ("--json", "-")):
                 self.assert_lost_output_is_told(arguments, stdout=full)
 
-    def test_a_reader_that_went_away_leaves_nothing_behind(self):
+    def test_a_reader_that_went_away_leaves_nothing_behind(self) -> None:
         for arguments in ((), ("--json", "-")):
             reader, writer = os.pipe()
             os.close(reader)
             with open(writer, "wb") as pipe:
                 self.assert_lost_output_is_told(arguments, stdout=pipe)
 
-    def test_results_in_files_survive_a_standard_output_that_fails(self):
+    def test_results_in_files_survive_a_standard_output_that_fails(self) -> None:
         file = pathlib.Path(self.files, "r.json")
         with open("/dev/full", "wb") as full:
             self.assert_lost_output_is_told(("--json", str(file)), stdout=full)
         self.check_json(json.loads(file.read_text(encoding="utf-8")))
 
-    def test_no_file_of_a_round_becomes_a_closed_standard_stream(self):
-        def close():
+    def test_no_file_of_a_round_becomes_a_closed_standard_stream(self) -> None:
+        def close() -> None:
             default_signals()
             for fd in (0, 1, 2):
                 os.close(fd)
+
         file = pathlib.Path(self.files, "r.json")
-        self.run_here("-n", "300", "-m", "sync", "--json", str(file), "--progress", "always",
-                      "--log-level", "debug", expect=3, stdin=None, stdout=None, stderr=None,
-                      preexec_fn=close)
+        self.run_here(
+            "-n",
+            "300",
+            "-m",
+            "sync",
+            "--json",
+            str(file),
+            "--progress",
+            "always",
+            "--log-level",
+            "debug",
+            expect=3,
+            stdin=None,
+            stdout=None,
+            stderr=None,
+            preexec_fn=close,
+        )
         result = self.check_json(json.loads(file.read_text(encoding="utf-8")))
         self.assertEqual(result["modes"][0]["verdict"], "ok")
 
@@ -671,24 +591,64 @@ class BadInput(Case):
     """One line that says what, why and what to do, and nothing else."""
 
     USAGE = [
-        ["--nonsense"], ["nonsense"], ["-x"], ["-n"], ["-n", "0"], ["-n", "x"], ["-n", "-1"],
-        ["--duration", "0"], ["--duration", "x"], ["--round-timeout", "0"], ["--mode", "x"],
-        ["--mode", "sync,sync"], ["--mode"], ["--compare", "--mode", "sync"], ["--compare", "--flush"],
-        ["--size", "0"], ["--size", "2G"], ["--size", "1x"], ["--size", "1", "--size", "2"],
-        ["--writes", "0"], ["--size", "1M", "--writes", "10000"], ["--handles", "x"],
-        ["--sync", "x"], ["--direct", "--size", "123"], ["--stall", "x"], ["--stall", "write=2"],
-        ["--stall", "write=2ms@2"], ["--dir", ""], ["--lanes", "0"], ["--lanes", "1000000"],
-        ["--lanes", "65536", "--size", "1M"], ["-m", "sync", "--pool-threads", "1"],
-        ["--pool-threads", "1"], ["-m", "tokio-fs", "--pool-threads", "0"], ["--entries", "0"],
-        ["-m", "sync", "--entries", "8"], ["-m", "sync", "--sqpoll"], ["-m", "sync", "--iosqe-async"],
-        ["-m", "sync", "--no-defer-taskrun"], ["-m", "sync", "--ops", "5.4"], ["--ops", "5.3"],
-        ["--ops", "x"], ["--seed", "x"], ["--trace", "-"], ["--json", ""],
-        ["--json", "x", "--trace", "x"], ["--progress", "x"], ["--log-level", "x"],
-        ["--mode", "two\nlines"], ["\x1b[31m"], ["tokio-4797"], ["missing.litmus"], ["--check"],
-        ["--show", "x"], ["tokio-4796", "--size", "1"],
+        ["--nonsense"],
+        ["nonsense"],
+        ["-x"],
+        ["-n"],
+        ["-n", "0"],
+        ["-n", "x"],
+        ["-n", "-1"],
+        ["--duration", "0"],
+        ["--duration", "x"],
+        ["--round-timeout", "0"],
+        ["--mode", "x"],
+        ["--mode", "sync,sync"],
+        ["--mode"],
+        ["--compare", "--mode", "sync"],
+        ["--compare", "--flush"],
+        ["--size", "0"],
+        ["--size", "2G"],
+        ["--size", "1x"],
+        ["--size", "1", "--size", "2"],
+        ["--writes", "0"],
+        ["--size", "1M", "--writes", "10000"],
+        ["--handles", "x"],
+        ["--sync", "x"],
+        ["--direct", "--size", "123"],
+        ["--stall", "x"],
+        ["--stall", "write=2"],
+        ["--stall", "write=2ms@2"],
+        ["--dir", ""],
+        ["--lanes", "0"],
+        ["--lanes", "1000000"],
+        ["--lanes", "65536", "--size", "1M"],
+        ["-m", "sync", "--pool-threads", "1"],
+        ["--pool-threads", "1"],
+        ["-m", "tokio-fs", "--pool-threads", "0"],
+        ["--entries", "0"],
+        ["-m", "sync", "--entries", "8"],
+        ["-m", "sync", "--sqpoll"],
+        ["-m", "sync", "--iosqe-async"],
+        ["-m", "sync", "--no-defer-taskrun"],
+        ["-m", "sync", "--ops", "5.4"],
+        ["--ops", "5.3"],
+        ["--ops", "x"],
+        ["--seed", "x"],
+        ["--trace", "-"],
+        ["--json", ""],
+        ["--json", "x", "--trace", "x"],
+        ["--progress", "x"],
+        ["--log-level", "x"],
+        ["--mode", "two\nlines"],
+        ["\x1b[31m"],
+        ["tokio-4797"],
+        ["missing.litmus"],
+        ["--check"],
+        ["--show", "x"],
+        ["tokio-4796", "--size", "1"],
     ]
 
-    def test_usage_errors_exit_2_with_one_line(self):
+    def test_usage_errors_exit_2_with_one_line(self) -> None:
         for arguments in self.USAGE:
             with self.subTest(arguments=arguments):
                 run = self.run_program(*arguments, cwd=self.dir)
@@ -697,7 +657,7 @@ class BadInput(Case):
                 self.assert_one_line(run, "--help")
                 self.assert_nothing_left()
 
-    def test_a_witness_that_does_not_fit_is_a_usage_error(self):
+    def test_a_witness_that_does_not_fit_is_a_usage_error(self) -> None:
         for mode, witness in (("sync", "2"), ("tokio-fs", "3")):
             with self.subTest(mode=mode):
                 run = self.run_program("--mode", mode, "--replay", witness, cwd=self.dir)
@@ -705,40 +665,40 @@ class BadInput(Case):
                 self.assert_one_line(run, f"--replay {witness}:")
                 self.assert_nothing_left()
 
-    def test_a_test_that_is_not_valid_is_shown_with_the_place(self):
+    def test_a_test_that_is_not_valid_is_shown_with_the_place(self) -> None:
         bad = pathlib.Path(self.dir) / "bad.litmus"
-        bad.write_text('F bad\n"a question" {\n  file f = "";\n  handle w = open g;\n}\n',
-                       encoding="ascii")
-        message = (f"{bad}:4:19: there is no file 'g'; there is f\n"
-                   "    handle w = open g;\n"
-                   "                    ^\n")
-        for arguments in (["--check"], []):
-            run = self.run_program(*arguments, str(bad))
+        bad.write_text('F bad\n"a question" {\n  file f = "";\n  handle w = open g;\n}\n', encoding="ascii")
+        message = (
+            f"{bad}:4:19: there is no file 'g'; there is f\n"
+            "    handle w = open g;\n"
+            "                    ^\n"
+        )
+        for words in ("--check", ""):
+            run = self.run_program(*words.split(), str(bad))
             self.assertEqual((run.status, run.out, run.complaint), (2, b"", message))
         run = self.run_program("--check", str(bad), "tokio-4796", "x")  # all are checked
         self.assertEqual((run.status, run.text), (2, "tokio-4796: ok\n"))
         self.assertEqual(len(run.complaint.splitlines()), 4)
         bad.unlink()
 
-    def assert_environment_error(self, directory, *parts, **popen):
+    def assert_environment_error(self, directory: str, *parts: str, **popen: typing.Any) -> None:
         run = self.run_program("--dir", directory, "-n", "5", "-m", "sync", **popen)
         self.assertEqual(run.status, 3)
         self.assertEqual(run.out, b"")
         self.assert_one_line(run, directory, *parts)
 
-    def test_a_missing_directory(self):
-        self.assert_environment_error(self.dir + "/missing", "make it first",
-                                      "No such file or directory")
+    def test_a_missing_directory(self) -> None:
+        self.assert_environment_error(self.dir + "/missing", "make it first", "No such file or directory")
 
-    def test_a_file_as_directory(self):
+    def test_a_file_as_directory(self) -> None:
         file = pathlib.Path(self.files, "file")
         file.touch()
         self.assert_environment_error(str(file), "name a directory", "Not a directory")
 
-    def test_a_directory_that_takes_no_files(self):
+    def test_a_directory_that_takes_no_files(self) -> None:
         self.assert_environment_error("/proc", "choose another")
 
-    def test_a_directory_of_somebody_else(self):
+    def test_a_directory_of_somebody_else(self) -> None:
         os.chmod(self.dir, 0o555)
         try:
             popen = {}
@@ -753,22 +713,23 @@ class BadInput(Case):
             os.chmod(self.dir, 0o755)
         self.assert_nothing_left()
 
-    def test_output_files_that_cannot_be_written_are_found_before_the_run(self):
+    def test_output_files_that_cannot_be_written_are_found_before_the_run(self) -> None:
         for option in ("--json", "--trace"):
             for path, why, advice in (
-                    (self.files + "/missing/x", "No such file", "make its directory first"),
-                    (self.files, "directory", "choose another file")):
+                (self.files + "/missing/x", "No such file", "make its directory first"),
+                (self.files, "directory", "choose another file"),
+            ):
                 run = self.run_here(option, path, "--duration", "1h", "-m", "sync", expect=3)
                 self.assertEqual(run.out, b"")
                 self.assert_one_line(run, path, why, advice)
 
-    def test_an_output_file_is_not_made_for_a_run_that_does_not_begin(self):
+    def test_an_output_file_is_not_made_for_a_run_that_does_not_begin(self) -> None:
         file = pathlib.Path(self.files, "r.json")
         run = self.run_program("--dir", self.dir + "/missing", "--json", str(file))
         self.assertEqual(run.status, 3)
         self.assertFalse(file.exists())
 
-    def test_what_an_output_file_held_survives_a_run_that_does_not_begin(self):
+    def test_what_an_output_file_held_survives_a_run_that_does_not_begin(self) -> None:
         file = pathlib.Path(self.files, "r.json")
         file.write_text("precious", encoding="utf-8")
         self.run_program("--dir", self.dir + "/missing", "--json", str(file))
@@ -778,28 +739,46 @@ class BadInput(Case):
 class BadDays(Case):
     """What the machine refuses, in mid-run or before."""
 
-    def in_a_mount(self, kind, options, *arguments):
+    def in_a_mount(self, kind: str, options: str, *arguments: str) -> Finished:
         """Runs it on a small filesystem of its own; what is left there is the last line of the output."""
         reason = can_mount(kind)
         if reason:
             self.skipTest(reason)
-        script = ('mount -t "$1" -o "$2" none "$3" || exit 99; dir=$3; shift 3; "$@"; status=$?; '
-                  'echo "left: $(ls -A "$dir")"; exit $status')
+        script = (
+            'mount -t "$1" -o "$2" none "$3" || exit 99; dir=$3; shift 3; "$@"; status=$?; '
+            'echo "left: $(ls -A "$dir")"; exit $status'
+        )
         process = subprocess.Popen(
-            ["unshare", "-rm", "sh", "-c", script, "sh", kind, options, self.dir, PROGRAM, "--dir",
-             self.dir, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            preexec_fn=default_signals)
+            [
+                "unshare",
+                "-rm",
+                "sh",
+                "-c",
+                script,
+                "sh",
+                kind,
+                options,
+                self.dir,
+                self.program,
+                "--dir",
+                self.dir,
+                *arguments,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=default_signals,
+        )
         self.addCleanup(self.reap, process)
         finished = self.end_of(process)
         finished.out, _, left = finished.out.rpartition(b"left: ")
         self.assertEqual(left, b"\n")
         return finished
 
-    def assert_full(self, run, *parts):
+    def assert_full(self, run: Finished, *parts: str) -> None:
         self.assertEqual(run.status, 3, run.complaint)
         self.assert_one_line(run, *parts, self.dir, "free some space or choose another --dir")
 
-    def test_a_full_disk_in_mid_run(self):
+    def test_a_full_disk_in_mid_run(self) -> None:
         modes = ["blocking-pool", "tokio-fs", "tokio-fs+flush", "sync"]
         if ring_is_available():
             modes += ["uring", "uring-write-behind"]
@@ -810,80 +789,95 @@ class BadDays(Case):
                 self.assertRegex(run.text, r"\n +[1-9]\d* :> ok\n +1 \*> error \(\w+: ENOSPC\)\n")
                 self.assertIn("\nVerdict       error: an operation failed\n", run.text)
 
-    def test_a_disk_that_takes_only_a_part_of_a_write(self):
+    def test_a_disk_that_takes_only_a_part_of_a_write(self) -> None:
         run = self.in_a_mount("tmpfs", "size=64k", "-n", "500", "-m", "sync", "--size", "10000")
         self.assertEqual(run.status, 3)
         self.assert_one_line(run, "fewer bytes than it was given", self.dir, "full")
         self.assertIn("*> error (append: short)", run.text)
 
-    def test_a_disk_without_inodes(self):
+    def test_a_disk_without_inodes(self) -> None:
         run = self.in_a_mount("tmpfs", "nr_inodes=20", "-n", "500", "-m", "sync")
         self.assert_full(run, "No space left on device")
 
-    def test_a_full_disk_before_the_first_round(self):
+    def test_a_full_disk_before_the_first_round(self) -> None:
         for inodes in ("1", "2"):
             run = self.in_a_mount("tmpfs", f"nr_inodes={inodes}", "-n", "5", "-m", "sync")
             self.assertEqual(run.status, 3)
             self.assert_one_line(run, self.dir, "No space left on device", "free some space")
 
-    def test_a_read_only_filesystem(self):
+    def test_a_read_only_filesystem(self) -> None:
         run = self.in_a_mount("tmpfs", "ro", "-n", "5", "-m", "sync")
         self.assertEqual(run.status, 3)
         self.assert_one_line(run, self.dir, "Read-only file system", "choose another")
 
-    def test_a_filesystem_without_direct_io(self):
+    def test_a_filesystem_without_direct_io(self) -> None:
         run = self.in_a_mount("ramfs", "mode=0755", "-n", "5", "-m", "sync,tokio-fs", "--direct")
         if run.status == 0:
             self.skipTest("ramfs takes O_DIRECT on this kernel")
         self.assertEqual(run.status, 125, run.complaint)
-        self.assert_one_line(run, self.dir, "does not take O_DIRECT",
-                             "choose another --dir or leave --direct out")
+        self.assert_one_line(
+            run, self.dir, "does not take O_DIRECT", "choose another --dir or leave --direct out"
+        )
 
-    def test_a_limit_on_file_sizes(self):
+    def test_a_limit_on_file_sizes(self) -> None:
         for mode in ("sync", "tokio-fs"):
-            run = self.run_here("-n", "5", "-m", mode, "--size", "2k", expect=3,
-                                preexec_fn=limit(resource.RLIMIT_FSIZE, 1024))
+            run = self.run_here(
+                "-n", "5", "-m", mode, "--size", "2k", expect=3, preexec_fn=limit(resource.RLIMIT_FSIZE, 1024)
+            )
             self.assertIn("error (append: ", run.text)
 
-    def test_few_open_files_are_enough_for_few_lanes(self):
-        result = self.run_for_json("-n", "300", "-m", "sync", "--lanes", "8",
-                                   preexec_fn=limit(resource.RLIMIT_NOFILE, 256))
+    def test_few_open_files_are_enough_for_few_lanes(self) -> None:
+        result = self.run_for_json(
+            "-n", "300", "-m", "sync", "--lanes", "8", preexec_fn=limit(resource.RLIMIT_NOFILE, 256)
+        )
         self.assertEqual(result["modes"][0]["verdict"], "ok")
 
-    def test_few_open_files_are_shared_by_the_modes(self):
+    def test_few_open_files_are_shared_by_the_modes(self) -> None:
         modes = COMPARED if ring_is_available() else ["sync", "blocking-pool", "tokio-fs"]
-        for more in ([], ["--reuse-file"]):
-            result = self.run_for_json("-n", "60", "-m", ",".join(modes), "--lanes", "6", *more,
-                                       preexec_fn=limit(resource.RLIMIT_NOFILE, 512))
+        for more in ("", "--reuse-file"):
+            result = self.run_for_json(
+                "-n",
+                "60",
+                "-m",
+                ",".join(modes),
+                "--lanes",
+                "6",
+                *more.split(),
+                preexec_fn=limit(resource.RLIMIT_NOFILE, 512),
+            )
             for mode in result["modes"]:
                 self.assertEqual(mode["rounds"], 60)
 
-    def test_too_few_open_files_for_many_lanes(self):
-        for arguments in (["-m", "sync", "--lanes", "64"], ["-m", "sync", "--lanes", "5000"],
-                          ["-m", "sync", "--lanes", "64", "--reuse-file"],
-                          ["-m", "sync,tokio-fs,blocking-pool", "--lanes", "30"]):
-            run = self.run_here("-n", "500", *arguments, expect=3,
-                                preexec_fn=limit(resource.RLIMIT_NOFILE, 256))
+    def test_too_few_open_files_for_many_lanes(self) -> None:
+        for arguments in (
+            ["-m", "sync", "--lanes", "64"],
+            ["-m", "sync", "--lanes", "5000"],
+            ["-m", "sync", "--lanes", "64", "--reuse-file"],
+            ["-m", "sync,tokio-fs,blocking-pool", "--lanes", "30"],
+        ):
+            run = self.run_here(
+                "-n", "500", *arguments, expect=3, preexec_fn=limit(resource.RLIMIT_NOFILE, 256)
+            )
             self.assert_one_line(run, "--lanes", "RLIMIT_NOFILE", "ulimit -n")
 
-    def test_no_memory_may_be_locked(self):
-        run = self.run_here("-n", "50", "-m", "uring,sync", expect=None,
-                            preexec_fn=limit(resource.RLIMIT_MEMLOCK, 0))
+    def test_no_memory_may_be_locked(self) -> None:
+        run = self.run_here(
+            "-n", "50", "-m", "uring,sync", expect=None, preexec_fn=limit(resource.RLIMIT_MEMLOCK, 0)
+        )
         if run.status != 0:  # before 5.12, or no ring at all
             self.assertIn(run.status, (3, 125))
             self.assertIn("RLIMIT_MEMLOCK", run.complaint + run.text)
 
-    def test_a_filtered_io_uring_exits_125_and_says_why(self):
+    def test_a_filtered_io_uring_exits_125_and_says_why(self) -> None:
         for error in (errno.EPERM, errno.ENOSYS):
             with self.subTest(error=errno.errorcode[error]):
                 run = self.run_here("-n", "5", expect=125, preexec_fn=refuse_io_uring(error))
                 self.assertRegex(run.text, r"\nVerdict       cannot run: \S.*io_uring.*\n")
                 self.assertNotIn("Observation", run.text)
 
-    def test_a_filtered_io_uring_does_not_keep_the_other_modes_from_running(self):
+    def test_a_filtered_io_uring_does_not_keep_the_other_modes_from_running(self) -> None:
         for error in (errno.EPERM, errno.ENOSYS):
-            result = self.run_for_json("-n", "30", "--compare", expect=125,
-                                       preexec_fn=refuse_io_uring(error))
+            result = self.run_for_json("-n", "30", "--compare", expect=125, preexec_fn=refuse_io_uring(error))
             self.assertFalse(result["ring"]["available"])
             self.assertTrue(result["ring"]["why"])
             self.assertTrue(result["ring"]["advice"])
@@ -896,39 +890,61 @@ class BadDays(Case):
                     self.assertNotEqual(mode["verdict"], "cannot-run")
                     self.assertEqual(mode["rounds"], 30)
 
-    def test_a_filtered_io_uring_is_explained_by_the_probe(self):
+    def test_a_filtered_io_uring_is_explained_by_the_probe(self) -> None:
         run = self.run_program("--probe", preexec_fn=refuse_io_uring(errno.EPERM))
         self.assertEqual(run.status, 125)
         self.assertIn("cannot be used", run.text)
         self.assertIn("What to do", run.text)
 
-    def test_a_round_that_hangs_exits_4_with_what_was_gathered(self):
+    def test_a_round_that_hangs_exits_4_with_what_was_gathered(self) -> None:
         modes = ["blocking-pool", "tokio-fs", "tokio-fs+flush"]
         if ring_is_available():
             modes += ["uring", "uring-write-behind"]
         for mode in modes:
             with self.subTest(mode=mode):
-                run = self.run_here("-m", mode, "--stall", "write=1h", "--round-timeout", "200ms",
-                                    "--json", "-", expect=4)
+                run = self.run_here(
+                    "-m", mode, "--stall", "write=1h", "--round-timeout", "200ms", "--json", "-", expect=4
+                )
                 self.assert_one_line(run, mode, "within 200 ms", "raise --round-timeout")
                 result = self.check_json(run.json)
                 self.assertEqual(result["modes"][0]["observation"]["good"], 0)
                 self.assertEqual(result["modes"][0]["verdict"], "hang")
                 self.assertEqual(result["modes"][0]["histogram"][-1]["outcome"], "hang")
-        run = self.run_here("-m", "tokio-fs", "--stall", "write=1h@0.2", "--round-timeout", "200ms",
-                            "--lanes", "3", "--seed", "1", expect=4)
+        run = self.run_here(
+            "-m",
+            "tokio-fs",
+            "--stall",
+            "write=1h@0.2",
+            "--round-timeout",
+            "200ms",
+            "--lanes",
+            "3",
+            "--seed",
+            "1",
+            expect=4,
+        )
         self.assertIn("Verdict       hang: ", run.text)
 
 
 class Interrupts(Case):
     """Ctrl-C and worse."""
 
-    def test_an_interrupt_prints_what_was_gathered_and_exits_130(self):
+    def test_an_interrupt_prints_what_was_gathered_and_exits_130(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with self.subTest(signal=number.name):
-                process = self.start("--dir", self.dir, "--duration", "1h", "-m", "sync,tokio-fs",
-                                     "--progress", "always", "--json", "-")
-                self.read_until(process.stderr.fileno(), PROGRESS)
+                process = self.start(
+                    "--dir",
+                    self.dir,
+                    "--duration",
+                    "1h",
+                    "-m",
+                    "sync,tokio-fs",
+                    "--progress",
+                    "always",
+                    "--json",
+                    "-",
+                )
+                self.read_until(stderr_of(process), PROGRESS)
                 self.assertIsNotNone(self.work_directory())
                 process.send_signal(number)
                 finished = self.end_of(process)
@@ -939,128 +955,80 @@ class Interrupts(Case):
                 self.assertGreater(sum(mode["rounds"] for mode in result["modes"]), 0)
                 self.assert_nothing_left()
 
-    def test_an_interrupt_is_told_in_the_report(self):
+    def test_an_interrupt_is_told_in_the_report(self) -> None:
         finished = self.run_interrupted()
         self.assertIn("\nObservation tokio-4796 Never 0 ", finished.text)
         self.assertIn("\nInterrupted: these are the rounds until then.\n", finished.text)
         self.assert_nothing_left()
 
     @staticmethod
-    def is_pending(process, number):
+    def is_pending(process: subprocess.Popen[bytes], number: int) -> bool:
         text = pathlib.Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
         masks = re.findall(r"(?:SigPnd|ShdPnd):\s*([0-9a-f]+)", text)
         return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
 
     @staticmethod
-    def is_asleep(process):
+    def is_asleep(process: subprocess.Popen[bytes]) -> bool:
         """Whether its main thread is in an interruptible sleep."""
         text = pathlib.Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8")
         return text.rsplit(")", 1)[1].split()[0] == "S"
 
-    def test_a_second_interrupt_exits_at_once(self):
+    def test_a_second_interrupt_exits_at_once(self) -> None:
         modes = ["tokio-fs", "sync"] + (["uring"] if ring_is_available() else [])
         for mode in modes:
             with self.subTest(mode=mode):
-                process = self.start("--dir", self.dir, "-m", mode, "--stall", "write=1h",
-                                     "--round-timeout", "2h")
+                process = self.start(
+                    "--dir", self.dir, "-m", mode, "--stall", "write=1h", "--round-timeout", "2h"
+                )
                 eventually(self.files_are_there)
                 eventually(lambda: self.is_asleep(process))  # in the stall: nothing else sleeps
                 process.send_signal(signal.SIGINT)
                 eventually(lambda: not self.is_pending(process, signal.SIGINT))
                 self.assertIsNone(process.poll())
 
-                def second_one_ends_it():  # a sanitizer may still hold the first and merge the two
+                def second_one_ends_it() -> bool:  # a sanitizer may still hold the first and merge the two
                     process.send_signal(signal.SIGINT)
                     return process.poll() is not None
+
                 eventually(second_one_ends_it)
                 finished = self.end_of(process)
                 self.assertEqual(finished.status, 130)
                 self.assertEqual(finished.out, b"")
                 self.assert_nothing_left()
 
-    def test_an_ignored_interrupt_stays_ignored(self):
-        def ignore():
+    def test_an_ignored_interrupt_stays_ignored(self) -> None:
+        def ignore() -> None:
             default_signals()
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-        process = self.start("--dir", self.dir, "--duration", "1h", "-m", "sync", "--progress",
-                             "always", preexec_fn=ignore)
-        self.read_until(process.stderr.fileno(), PROGRESS)
+
+        process = self.start(
+            "--dir", self.dir, "--duration", "1h", "-m", "sync", "--progress", "always", preexec_fn=ignore
+        )
+        self.read_until(stderr_of(process), PROGRESS)
         process.send_signal(signal.SIGINT)
-        self.read_until(process.stderr.fileno(), PROGRESS)  # it goes on
+        self.read_until(stderr_of(process), PROGRESS)  # it goes on
         process.send_signal(signal.SIGTERM)
         self.assertEqual(self.end_of(process).status, 130)
         self.assert_nothing_left()
 
-    def test_what_a_killed_run_left_is_not_touched_by_the_next(self):
+    def test_what_a_killed_run_left_is_not_touched_by_the_next(self) -> None:
         process = self.start("--dir", self.dir, "--duration", "1h", "-m", "sync")
         eventually(self.files_are_there)
         process.kill()
         self.assertEqual(self.end_of(process).status, -signal.SIGKILL)
         left = self.work_directory()
+        assert left is not None
         self.assertEqual(os.listdir(self.dir), [left.name])
 
-        def contents():
+        def contents(left: pathlib.Path) -> list[tuple[str, int]]:
             return sorted((str(path), path.stat().st_mtime_ns) for path in left.rglob("*"))
-        before = contents()
+
+        before = contents(left)
         self.assertTrue(before)
         self.assertEqual(self.run_program("--dir", self.dir, "-n", "5", "-m", "sync").status, 0)
         self.assertEqual(os.listdir(self.dir), [left.name])
         self.assertEqual(contents(), before)
 
 
-class TapResult(unittest.TestResult):
-    """Prints each test as it ends, as the Test Anything Protocol has it."""
-
-    number = 0
-    skipped_for = None
-    problems = ()
-
-    def startTest(self, test):
-        super().startTest(test)
-        self.skipped_for, self.problems = None, []
-
-    def addSkip(self, test, reason):
-        super().addSkip(test, reason)
-        self.skipped_for = reason
-
-    def addSubTest(self, test, subtest, err):
-        super().addSubTest(test, subtest, err)
-        if err is not None:
-            self.problems.append(f"{subtest}\n{self._exc_info_to_string(err, test)}")
-
-    def addFailure(self, test, err):
-        super().addFailure(test, err)
-        self.problems.append(self._exc_info_to_string(err, test))
-
-    def addError(self, test, err):
-        super().addError(test, err)
-        self.problems.append(self._exc_info_to_string(err, test))
-
-    def stopTest(self, test):
-        super().stopTest(test)
-        self.number += 1
-        word = "not ok" if self.problems else "ok"
-        skip = "" if self.problems or self.skipped_for is None else f" # SKIP {self.skipped_for}"
-        print(f"{word} {self.number} - {test.id().partition('.')[2]}{skip}", flush=True)
-        for line in "\n".join(self.problems).splitlines():
-            print("#", line, flush=True)
-
-
-def main():
-    global PROGRAM
-    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
-        print(__doc__)
-        return 2
-    PROGRAM = os.path.abspath(sys.argv[1])
-    wanted = sys.argv[2:]
-    loaded = unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"])
-    tests = [test for group in loaded for test in group
-             if not wanted or any(name in test.id() for name in wanted)]
-    print(f"1..{len(tests)}", flush=True)
-    result = TapResult()
-    unittest.TestSuite(tests).run(result)
-    return 0 if result.wasSuccessful() else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__))

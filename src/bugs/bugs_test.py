@@ -10,15 +10,15 @@ import sys
 import tempfile
 import unittest
 
-PROGRAMS = []
+PROGRAMS: "list[str]" = []
 
 
-def run(*arguments):
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(arguments, capture_output=True, text=True, timeout=240, check=False)
 
 
 class Bugs(unittest.TestCase):
-    def test_the_status_is_what_the_last_line_says(self):
+    def test_the_status_is_what_the_last_line_says(self) -> None:
         for program in PROGRAMS:
             with self.subTest(program=program), tempfile.TemporaryDirectory() as directory:
                 ran = run(program, directory)
@@ -28,12 +28,12 @@ class Bugs(unittest.TestCase):
                 self.assertEqual(ran.stderr, "")
                 last = ran.stdout.splitlines()[-1]
                 match = re.fullmatch(r"Observation \S+ (Never|Sometimes|Always) (\d+) (\d+)", last)
-                self.assertTrue(match, last)
+                assert match is not None, last
                 self.assertEqual(ran.returncode, 0 if match[1] == "Never" else 1)
                 self.assertEqual(match[1] == "Never", match[2] == "0")
                 self.assertGreater(int(match[2]) + int(match[3]), 0, "it looked at nothing")
 
-    def test_usage_and_the_environment_are_no_verdict(self):
+    def test_usage_and_the_environment_are_no_verdict(self) -> None:
         for program in PROGRAMS:
             with self.subTest(program=program):
                 for arguments, status in (((), 2), (("--help",), 2), (("/nonexistent",), 3)):

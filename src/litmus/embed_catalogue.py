@@ -12,7 +12,7 @@ import sys
 END_OF_TEXT = ')litmus"'
 
 
-def main():
+def main() -> None:
     for name in sys.argv[1:]:
         path = pathlib.Path(name)
         text = path.read_text(encoding="ascii")

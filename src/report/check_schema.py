@@ -13,11 +13,11 @@ import sys
 SCHEMA = pathlib.Path(__file__).resolve().parents[2] / "docs" / "result.schema.json"
 
 
-def refuse(constant):
+def refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
 
-def main():
+def main() -> int:
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     try:
@@ -33,10 +33,10 @@ def main():
         return 77
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
     jsonschema.Draft7Validator.check_schema(schema)
-    errors = list(jsonschema.Draft7Validator(schema).iter_errors(result))
-    for error in errors:
-        print("/".join(map(str, error.absolute_path)) or "(root)", error.message[:300], sep=": ")
-    return 1 if errors else 0
+    found = list(jsonschema.Draft7Validator(schema).iter_errors(result))
+    for one in found:
+        print("/".join(map(str, one.absolute_path)) or "(root)", one.message[:300], sep=": ")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

@@ -17,7 +17,12 @@ def build(*targets):
         raise Failed("what building needs is missing (tools/setup says what, above)")
     script = f'. "{ROOT}/tools/build.sh"; build {FOLDER} "$1" -Dstatic=true -Dtests=disabled -Dbench=false'
     for target in targets:
-        if subprocess.run(["bash", "-c", script, os.path.abspath(sys.argv[0]), target], check=False).returncode != 0:
+        if (
+            subprocess.run(
+                ["bash", "-c", script, os.path.abspath(sys.argv[0]), target], check=False
+            ).returncode
+            != 0
+        ):
             raise Failed(f"{target} could not be built")
     return [stripped(ROOT / FOLDER / target) for target in targets]
 
