@@ -1027,7 +1027,7 @@ class Interrupts(Case):
         self.assertTrue(before)
         self.assertEqual(self.run_program("--dir", self.dir, "-n", "5", "-m", "sync").status, 0)
         self.assertEqual(os.listdir(self.dir), [left.name])
-        self.assertEqual(contents(), before)
+        self.assertEqual(contents(left), before)
 
 
 if __name__ == "__main__":
