@@ -48,7 +48,7 @@ explored_mode explore_mode(const litmus::test& test, const litmus::mode& mode,
 exploration_run run_exploration(const options& asked, const work_directory& directory,
                                 const std::atomic<bool>& interrupt) {
   exploration_run run;
-  run.asked = asked;
+  run.asked = asked.settings();
   run.filesystem = inspect_filesystem(directory.path());
   auto options = exploration_options_of(asked);
   options.interrupt = &interrupt;

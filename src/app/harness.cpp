@@ -204,10 +204,11 @@ std::string describe_failure(const litmus::mode_result& mode, const options& ask
 
 }  // namespace
 
-run_result run_test(const litmus::test& test, const options& asked, const work_directory& directory,
+run_result run_test(const litmus::test& test, const options& asked,
+                    std::shared_ptr<const run_settings> settings, const work_directory& directory,
                     const std::atomic<bool>& interrupt, progress& progress) {
   run_result run;
-  run.asked = asked;
+  run.asked = std::move(settings);
   run.test = test;
   run.host = inspect_host();
   run.filesystem = inspect_filesystem(directory.path());

@@ -15,6 +15,7 @@
 #include <csignal>
 #include <cstdio>
 #include <fcntl.h>
+#include <memory>
 #include <new>
 #include <string>
 #include <string_view>
@@ -106,9 +107,10 @@ std::vector<run_result> run_all(const options& asked, const work_directory& dire
                                 progress& progress) {
   const auto tests =
       asked.tests.empty() ? std::vector{litmus::tokio_4796(asked.experiment)} : asked.tests;
+  const auto settings = std::make_shared<const run_settings>(asked.settings());
   std::vector<run_result> results;
   for (const auto& test : tests) {
-    results.push_back(run_test(test, asked, directory, interrupted(), progress));
+    results.push_back(run_test(test, asked, settings, directory, interrupted(), progress));
     const auto& last = results.back();
     if (last.hangs || last.interrupted || (!last.failure.empty() && !last.cannot_run)) break;
   }

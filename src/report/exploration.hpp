@@ -3,7 +3,7 @@
 #include "filemap/base/environment.hpp"
 #include "filemap/explore/exploration.hpp"
 
-#include "app/options.hpp"
+#include "report/run_settings.hpp"
 
 #include <optional>
 #include <string>
@@ -25,7 +25,7 @@ struct explored_test {
 
 /// What `--explore` comes to. Every output is a function of it.
 struct exploration_run {
-  options asked;
+  run_settings asked;
   std::vector<explored_test> tests;
   filesystem_info filesystem;
   bool interrupted = false;

@@ -82,7 +82,7 @@ json to_json(const litmus::test& test, const litmus::experiment_options& asked) 
   };
 }
 
-json to_json(const options& asked) {
+json to_json(const run_settings& asked) {
   return {
       {"iterations", known(asked.iterations)},
       {"duration_seconds", asked.duration ? json(seconds(*asked.duration)) : json()},
@@ -279,7 +279,7 @@ json to_json(const mode_result& mode, const run_result& run) {
       {"acknowledgement", to_string(mode.mode.when)},
       {"flush", mode.mode.flush},
       {"stale_read", mode.mode.allows_stale_reads() ? "allowed" : "forbidden"},
-      {"verdict", to_string(verdict_of(mode, run.asked.strict))},
+      {"verdict", to_string(verdict_of(mode, run.asked->strict))},
       {"cannot_run", known(mode.cannot_run)},
       {"rounds", mode.rounds},
       {"observation", observation_of(mode)},
@@ -359,13 +359,13 @@ json to_json(const run_result& run) {
   return {
       {"schema_version", 1},
       {"tool", {{"name", "filemap-uring"}, {"version", FILEMAP_VERSION}}},
-      {"command", {{"argv", run.asked.command}, {"shell", shell_command(run.asked.command)}}},
-      {"seed", std::to_string(run.asked.seed)},
+      {"command", {{"argv", run.asked->command}, {"shell", shell_command(run.asked->command)}}},
+      {"seed", std::to_string(run.asked->seed)},
       {"interrupted", run.interrupted},
       {"failure", failure_of(run)},
       {"exit_status", run.exit_status},
-      {"test", to_json(run.test, run.asked.experiment)},
-      {"parameters", to_json(run.asked)},
+      {"test", to_json(run.test, run.asked->experiment)},
+      {"parameters", to_json(*run.asked)},
       {"modes", list(run.modes, [&](const auto& mode) { return to_json(mode, run); })},
       {"significant_differences",
        list(significant_differences(run.modes), [](const auto& pair) { return to_json(pair); })},

@@ -51,8 +51,8 @@ TEST(result_schema, describes_an_interrupted_run_that_had_no_rounds) {
   run.modes = {sample_mode("uring"), sample_mode("tokio-fs")};
   run.interrupted = true;
   run.exit_status = exit_interrupted;
-  run.asked.iterations = 0;
-  run.asked.duration = 1500ms;
+  settings_of(run).iterations = 0;
+  settings_of(run).duration = 1500ms;
   expect_valid(run);
 }
 
@@ -110,9 +110,10 @@ TEST(result_schema, has_every_outcome_and_every_mode) {
 TEST(result_schema, has_every_verb_of_every_program) {
   auto run = sample_run();
   for (const auto handles : {litmus::handle_kind::shared, litmus::handle_kind::reopen}) {
-    run.asked.experiment.handles = handles;
-    run.asked.experiment.sync = litmus::flusher_sync::fdatasync;
-    run.test = with_flush(litmus::tokio_4796(run.asked.experiment));
+    auto& experiment = settings_of(run).experiment;
+    experiment.handles = handles;
+    experiment.sync = litmus::flusher_sync::fdatasync;
+    run.test = with_flush(litmus::tokio_4796(experiment));
     expect_valid(run);
   }
 }
@@ -172,7 +173,7 @@ TEST(json_report, counts_what_each_mode_came_to) {
 
 TEST(json_report, judges_as_strictly_as_was_asked) {
   auto run = sample_run();
-  run.asked.strict = true;
+  settings_of(run).strict = true;
   EXPECT_EQ(parsed(run)["modes"][1]["verdict"], "forbidden");
 }
 
@@ -220,7 +221,7 @@ TEST(json_report, has_the_ceiling_of_a_ring_and_who_enforced_it) {
   auto run = sample_run();
   EXPECT_EQ(parsed(run)["parameters"]["ops"], nullptr);
   EXPECT_EQ(parsed(run)["modes"][0]["engine_traits"]["ceiling"], nullptr);
-  run.asked.ring.ceiling = {5, 10};
+  settings_of(run).ring.ceiling = {5, 10};
   run.modes[0].engine.ceiling = {{5, 10}, true};
   const auto report = parsed(run);
   EXPECT_EQ(report["parameters"]["ops"], "5.10");
@@ -256,7 +257,7 @@ TEST(json_report, names_the_modes_that_differ) {
 
 TEST(json_report, survives_paths_that_are_not_utf_8) {
   auto run = sample_run();
-  run.asked.dir = "/tmp/\xff";
+  settings_of(run).dir = "/tmp/\xff";
   EXPECT_EQ(parsed(run)["parameters"]["dir"], "/tmp/\xef\xbf\xbd");
 }
 

@@ -5,10 +5,11 @@
 #include "filemap/model/model.hpp"
 #include "filemap/subject/session.hpp"
 
-#include "app/options.hpp"
+#include "report/run_settings.hpp"
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -53,9 +54,10 @@ struct difference {
 /// The pairs that differ with p < 0.05, the most certain first.
 std::vector<difference> significant_differences(const std::vector<litmus::mode_result>& modes);
 
-/// A whole run. Every output is a function of it.
+/// A test that has been run. Every output is a function of such results.
 struct run_result {
-  options asked;
+  /// One for all tests of a run, as it names them all: a copy in each would grow with their square.
+  std::shared_ptr<const run_settings> asked = std::make_shared<const run_settings>();
   litmus::test test;  ///< as run without a mode's flush
   std::vector<litmus::mode_result> modes;
   host_info host;

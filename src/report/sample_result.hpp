@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <memory>
 #include <string_view>
 #include <utility>
 
@@ -89,16 +90,24 @@ inline litmus::round_trace sample_ring_round(litmus::observation seen) {
   return trace;
 }
 
+/// What this run alone was asked for, to be changed.
+inline run_settings& settings_of(run_result& run) {
+  auto own = std::make_shared<run_settings>(*run.asked);
+  run.asked = own;
+  return *own;
+}
+
 /// A run of the two modes whose difference is the point.
 inline run_result sample_run() {
   using namespace std::chrono_literals;
   using litmus::verb;
   run_result run;
-  run.asked.seed = 18'446'744'073'709'551'615U;
-  run.asked.dir = "/tmp/x";
-  run.asked.stalls = {{"write=2ms@0.5", {{opcode::write, 2ms, 0.5}}}};
-  run.asked.command = {"filemap-uring", "--mode", "uring,tokio-fs", "--dir", "/tmp/a b"};
-  run.test = litmus::tokio_4796(run.asked.experiment);
+  auto& asked = settings_of(run);
+  asked.seed = 18'446'744'073'709'551'615U;
+  asked.dir = "/tmp/x";
+  asked.stalls = {{"write=2ms@0.5", {{opcode::write, 2ms, 0.5}}}};
+  asked.command = {"filemap-uring", "--mode", "uring,tokio-fs", "--dir", "/tmp/a b"};
+  run.test = litmus::tokio_4796(asked.experiment);
   run.exit_status = exit_ok;
 
   auto uring = sample_mode("uring", 10'000);

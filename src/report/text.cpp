@@ -70,7 +70,7 @@ class text_writer : styled_text {
   // --- one mode
 
   void section(const mode_result& mode) {
-    const auto verdict = verdict_of(mode, run_.asked.strict);
+    const auto verdict = verdict_of(mode, run_.asked->strict);
     line("");
     line("{}  {}", bold(mode.mode.name), describe(mode));
     if (verdict == verdict::cannot_run) {
@@ -341,7 +341,7 @@ class text_writer : styled_text {
     line("{}", bold(fmt::format("{:<25} {:<14} {:>22} {:>19} {:>9} {:>9}", "Mode", "Verdict",
                                 "Violations", "95 % interval", "Hazards", "Rounds/s")));
     for (const auto& mode : run_.modes) {
-      const auto verdict = verdict_of(mode, run_.asked.strict);
+      const auto verdict = verdict_of(mode, run_.asked->strict);
       const auto word = judged(verdict, fmt::format("{:<14}", to_string(verdict)));
       if (mode.rounds == 0) {
         line("{:<25} {} {:>22}", mode.mode.name, word, "-");
@@ -428,8 +428,8 @@ class text_writer : styled_text {
     paragraph(fs.caveat);
     if (const auto device = describe(fs.device); !device.empty()) line("Device        {}", device);
     engine_lines();
-    line("Seed          {}", run_.asked.seed);
-    line("Repeat with   {}", shell_command(run_.asked.command));
+    line("Seed          {}", run_.asked->seed);
+    line("Repeat with   {}", shell_command(run_.asked->command));
     if (run_.interrupted) line("{}", paint("33", "Interrupted: these are the rounds until then."));
   }
 

@@ -167,7 +167,7 @@ TEST(text_report, tells_an_allowed_violation_from_a_forbidden_one) {
   EXPECT_TRUE(contains(line_with(report_of({sample_mode("uring", 10, 3)}), "Verdict"),
                        "forbidden: the reader missed what had been flushed"));
   auto strict = run_of({sample_mode("tokio-fs", 10, 3)});
-  strict.asked.strict = true;
+  settings_of(strict).strict = true;
   EXPECT_TRUE(contains(line_with(text_report(strict, false), "Verdict"), "forbidden: "));
 }
 

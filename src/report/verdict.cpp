@@ -66,7 +66,7 @@ std::vector<difference> significant_differences(const std::vector<mode_result>& 
 int exit_status_of(const run_result& run) noexcept {
   const auto any = [&](verdict wanted) {
     return std::any_of(run.modes.begin(), run.modes.end(), [&](const mode_result& mode) {
-      return verdict_of(mode, run.asked.strict) == wanted;
+      return verdict_of(mode, run.asked->strict) == wanted;
     });
   };
   if (any(verdict::forbidden)) return exit_forbidden;

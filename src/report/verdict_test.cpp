@@ -132,7 +132,7 @@ TEST(exit_status, is_0_when_nothing_forbidden_was_seen) {
 
 TEST(exit_status, is_1_for_what_only_a_strict_run_forbids) {
   auto run = run_of({sample_mode("tokio-fs", 9, 1)});
-  run.asked.strict = true;
+  settings_of(run).strict = true;
   EXPECT_EQ(exit_status_of(run), exit_forbidden);
 }
 
