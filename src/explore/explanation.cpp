@@ -189,7 +189,6 @@ class explainer {
     if (in_one_batch(earlier, later)) return earlier.at < later.at;
     return a.process != b.process && !a.happens_before(b) && !b.happens_before(a);
   }
-  static bool only_looks(verb verb) { return verb == verb::read || verb == verb::statx; }
 
   const group* batch_of(const taken_step& one) const {
     for (const auto& group : test_.processes[one.process].groups) {

@@ -163,14 +163,9 @@ class checker {
   }
 
   // From its submission on, a close may give its number to what is opened next, and whatever is
-  // about to use the number would use that. So it stands alone, and where it races a use nothing
-  // may be opened.
+  // about to use the number would use that. So where it races a use nothing may be opened.
   void check_closed(statement_index close, std::uint8_t handle) const {
     handle = named_by(test_, handle);
-    if (group_of(close) != nullptr) {
-      fail(close, "a close in a group could end before the others begin; put it behind the group");
-    }
-    if (at(close).drain) fail(close, "a close cannot drain; put a drain fsync(…) before it");
     const auto opens = first_that_opens();
     each_statement([&](statement_index use, const statement& what) {
       const bool itself = use.process == close.process && use.statement == close.statement;
@@ -196,8 +191,7 @@ class checker {
   std::optional<statement_index> first_that_opens() const {
     std::optional<statement_index> found;
     each_statement([&](statement_index at, const statement& what) {
-      const bool opens = what.what == verb::open || what.what == verb::clone;
-      if (opens && !found) found = at;
+      if (opens(what.what) && !found) found = at;
     });
     return found;
   }
@@ -206,7 +200,6 @@ class checker {
     each_statement([&](statement_index cancel, const statement& what) {
       if (what.what != verb::cancel) return;
       const statement_index target{what.operand, what.other};
-      if (at(target).what == verb::close) fail(cancel, "a close cannot be cancelled");
       if (!ordered(cancel, target)) return;
       fail(cancel,
            fmt::format("the operation in line {} begins only after this; cancel what may be "
@@ -256,10 +249,9 @@ class checker {
                        "its own",
                        handle.name));
     }
-    const bool transfers =
-        what.what == verb::append || what.what == verb::write || what.what == verb::read;
+    const bool transfers = is_write(what.what) || has_data(what.what);
     if (!handle.direct || !transfers) return;
-    const auto size = what.what == verb::read ? what.size : what.data.size;
+    const auto size = is_write(what.what) ? what.data.size : what.size;
     if (what.offset % direct_alignment != 0 || size % direct_alignment != 0) {
       fail(index, fmt::format("'{}' is direct, so offsets and sizes are multiples of {}",
                               handle.name, direct_alignment));
@@ -282,7 +274,7 @@ class checker {
       if (sets_size(what.what)) {
         end = std::max(end, what.offset + what.size + what.data.size);
       }
-      total += what.data.size + (what.what == verb::read ? what.size : 0);
+      total += what.data.size + (has_data(what.what) ? what.size : 0);
       if (end + appended > max_file_size) {
         fail(index, fmt::format("a file may come to be larger than {} MiB; use smaller sizes",
                                 max_file_size >> 20));

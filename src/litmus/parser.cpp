@@ -32,61 +32,6 @@ namespace {
 
 using words = std::vector<std::string>;
 
-// --- the verbs
-
-enum class argument : std::uint8_t {
-  none,
-  handle,
-  file,
-  to_file,  ///< the second name of a rename
-  edge,
-  operation,
-  data,
-  offset,
-  size
-};
-
-struct signature {
-  verb what;
-  std::array<argument, 3> arguments;
-  std::string_view usage;
-  bool has_result = true;
-  bool in_group = true;  ///< may be a member of a group, or drained, or cancelled
-};
-
-// open and clone are not here: `r = open f;` is written as where it is declared.
-using a = argument;
-constexpr std::array signatures = {
-    signature{verb::append, {a::handle, a::data, a::none}, "append(HANDLE, DATA)"},
-    signature{verb::write, {a::handle, a::offset, a::data}, "write(HANDLE, OFFSET, DATA)"},
-    signature{verb::read, {a::handle, a::offset, a::size}, "read(HANDLE, OFFSET, SIZE)"},
-    signature{verb::statx, {a::handle, a::none, a::none}, "statx(HANDLE)"},
-    signature{verb::fsync, {a::handle, a::none, a::none}, "fsync(HANDLE)"},
-    signature{verb::fdatasync, {a::handle, a::none, a::none}, "fdatasync(HANDLE)"},
-    signature{
-        verb::sync_range, {a::handle, a::offset, a::size}, "sync_range(HANDLE, OFFSET, SIZE)"},
-    signature{verb::truncate, {a::handle, a::offset, a::none}, "truncate(HANDLE, SIZE)"},
-    signature{verb::allocate, {a::handle, a::offset, a::size}, "allocate(HANDLE, OFFSET, SIZE)"},
-    signature{verb::punch, {a::handle, a::offset, a::size}, "punch(HANDLE, OFFSET, SIZE)"},
-    signature{verb::drop_cache, {a::handle, a::none, a::none}, "drop_cache(HANDLE)"},
-    signature{verb::close, {a::handle, a::none, a::none}, "close(HANDLE)"},
-    signature{verb::rename, {a::file, a::to_file, a::none}, "rename(FILE, FILE)"},
-    signature{verb::unlink, {a::file, a::none, a::none}, "unlink(FILE)"},
-    signature{verb::flush, {a::handle, a::none, a::none}, "flush(HANDLE)", true, false},
-    signature{verb::cancel, {a::operation, a::none, a::none}, "cancel(P0:REGISTER)", true, false},
-    signature{verb::notify, {a::edge, a::none, a::none}, "notify(EDGE)", false, false},
-    signature{verb::wait, {a::edge, a::none, a::none}, "wait(EDGE)", false, false},
-};
-
-const signature* find_signature(std::string_view word) {
-  const auto* const found =
-      std::find_if(signatures.begin(), signatures.end(),
-                   [&](const signature& known) { return to_string(known.what) == word; });
-  return found == signatures.end() ? nullptr : found;
-}
-
-const signature& signature_of(verb verb) { return *find_signature(to_string(verb)); }
-
 std::optional<group_kind> find_group(std::string_view word) {
   if (word == "batch") return group_kind::batch;
   if (word == "link") return group_kind::link;
@@ -104,10 +49,9 @@ bool is_process_name(std::string_view word) {
 }
 
 bool is_reserved(std::string_view word) {
-  constexpr std::array<std::string_view, 12> others = {"F",    "source", "file",   "handle",
-                                                       "open", "clone",  "reopen", "none",
-                                                       "not",  "drain",  "zeros",  "res"};
-  return find_signature(word) != nullptr || find_group(word) || is_quantifier(word) ||
+  constexpr std::array<std::string_view, 10> others = {
+      "F", "source", "file", "handle", "reopen", "none", "not", "drain", "zeros", "res"};
+  return find_verb(word) != nullptr || find_group(word) || is_quantifier(word) ||
          is_process_name(word) || std::find(others.begin(), others.end(), word) != others.end();
 }
 
@@ -529,32 +473,42 @@ class parser {
     const auto verb = now();
     if (is("open") || is("clone") || is("reopen")) {
       parse_opening(statement, first, result);
-      if (group != nullptr || statement.drain) {
-        fail(verb,
-             fmt::format("{} does not go into a group and is not drained, as what is submitted "
-                         "with it cannot have its handle yet; put it before",
-                         verb.text));
-      }
+      check_groupable(statement, verb, group);
     } else {
-      const auto* const signature = find_signature(verb.text);
-      if (signature == nullptr || verb.kind != token_kind::word) {
+      const auto* const known = find_verb(verb.text);
+      if (known == nullptr || verb.kind != token_kind::word) {
         expected(group != nullptr
                      ? "a statement, or '}' after the group"
                      : "a statement, as in n = append(w, lorem[123]);, a group, or '}' "
                        "after the process");
       }
       take();
-      if (!signature->in_group && (group != nullptr || statement.drain)) {
-        fail(verb, fmt::format("{} is not an operation of the ring, so it does not go into a {}",
-                               verb.text, group != nullptr ? group->text : "drain"));
-      }
-      statement.what = signature->what;
-      parse_arguments(*signature, statement);
-      if (result) statement.result = new_register(*result, *signature);
+      statement.what = known->what;
+      check_groupable(statement, verb, group);
+      parse_arguments(statement);
+      if (result) statement.result = new_register(*result, statement.what);
     }
     expect(";", fmt::format("after {}", to_string(statement.what)));
     places_.statements.back().push_back(first.at);
     process().body.push_back(statement);
+  }
+
+  void check_groupable(const statement& statement, const token& verb, const token* group) const {
+    if (is_groupable(statement.what) || (group == nullptr && !statement.drain)) return;
+    if (opens(statement.what)) {
+      fail(verb, fmt::format("{} does not go into a group and is not drained, as what is submitted "
+                             "with it cannot have its handle yet; put it before",
+                             verb.text));
+    }
+    if (reseats(statement.what)) {
+      fail(verb, group != nullptr
+                     ? fmt::format("a {} in a group could end before the others begin; put it "
+                                   "behind the group",
+                                   verb.text)
+                     : fmt::format("a {} cannot drain; put a drain fsync(…) before it", verb.text));
+    }
+    fail(verb, fmt::format("{} is not an operation of the ring, so it does not go into a {}",
+                           verb.text, group != nullptr ? group->text : "drain"));
   }
 
   // `r = open f;`, `r = clone w;`, `r = reopen w;` of a handle declared without a value
@@ -601,22 +555,25 @@ class parser {
     return file_of(handle);
   }
 
-  void parse_arguments(const signature& signature, statement& statement) {
-    expect("(", fmt::format("of {}", signature.usage));
+  void parse_arguments(statement& statement) {
+    const auto what = statement.what;
+    expect("(", fmt::format("of {}", usage(what)));
     bool first = true;
-    for (const auto kind : signature.arguments) {
+    for (const auto kind : traits_of(what).arguments) {
       if (kind == argument::none) break;
-      if (!first) expect(",", fmt::format("in {}", signature.usage));
+      if (!first) expect(",", fmt::format("in {}", usage(what)));
       first = false;
-      parse_argument(kind, signature, statement);
+      parse_argument(kind, statement);
     }
-    expect(")", fmt::format("after the arguments of {}", to_string(signature.what)));
+    expect(")", fmt::format("after the arguments of {}", to_string(what)));
   }
 
-  void parse_argument(argument kind, const signature& signature, statement& statement) {
+  void parse_argument(argument kind, statement& statement) {
     const auto where = now();
     switch (kind) {
       case argument::none:
+      case argument::result:    // parse_opening
+      case argument::variable:  // not in the language
         break;
       case argument::handle:
         statement.operand = parse_handle_name();
@@ -631,7 +588,7 @@ class parser {
         }
         break;
       case argument::edge:
-        statement.operand = parse_edge(signature.what);
+        statement.operand = parse_edge(statement.what);
         break;
       case argument::operation:
         cancels_.push_back({this_statement(), parse_register_name()});
@@ -641,8 +598,11 @@ class parser {
         if (now().kind == token_kind::word) {
           fail(now(),
                fmt::format("{} takes one slice; write the next one by a statement of its own",
-                           to_string(signature.what)));
+                           to_string(statement.what)));
         }
+        break;
+      case argument::length:
+        statement.offset = parse_size("a size in bytes");
         break;
       case argument::offset:
         statement.offset = parse_size("an offset in bytes");
@@ -655,10 +615,9 @@ class parser {
   }
 
   // --- registers
-  std::int16_t new_register(const token& name, const signature& signature) {
-    if (!signature.has_result) {
-      fail(name,
-           fmt::format("{} has no result, so no register takes it", to_string(signature.what)));
+  std::int16_t new_register(const token& name, verb producer) {
+    if (!has_result(producer)) {
+      fail(name, fmt::format("{} has no result, so no register takes it", to_string(producer)));
     }
     const auto taken = find(names_of(test_.handles), name.text);
     if (taken) {
@@ -670,7 +629,7 @@ class parser {
       fail(name, fmt::format("'{}' is a word of the language; choose another name for the register",
                              name.text));
     }
-    return add_register(name, signature.what);
+    return add_register(name, producer);
   }
 
   std::int16_t add_register(const token& name, verb producer) {
@@ -735,7 +694,7 @@ class parser {
              "its "
              "own to cancel; name an operation of another process");
       }
-      if (!find_signature(to_string(target.producer)) || !signature_of(target.producer).in_group) {
+      if (!is_groupable(target.producer)) {
         fail(cancel.target.name, fmt::format("{} cannot be cancelled; name the register of an "
                                              "operation on a file",
                                              to_string(target.producer)));
@@ -856,8 +815,8 @@ class parser {
   void parse_register_field(atom& atom, const std::string& subject, const token& name) {
     const auto producer = test_.registers[atom.index].producer;
     const auto has = [&](field what) {
-      return what == field::res || (what == field::size && producer == verb::statx) ||
-             (what == field::data && producer == verb::read);
+      return what == field::res || (what == field::size && has_size(producer)) ||
+             (what == field::data && has_data(producer));
     };
     const auto where = is(".") ? after() : name;
     atom.what = parse_field();
@@ -865,9 +824,9 @@ class parser {
       if (atom.what == field::data) parse_data_range(atom, subject);
       return;
     }
-    const auto fields = producer == verb::statx  ? fmt::format("{0}.res and {0}.size", subject)
-                        : producer == verb::read ? fmt::format("{0}.res and the data, {0}", subject)
-                                                 : fmt::format("{}.res", subject);
+    const auto fields = has_size(producer)   ? fmt::format("{0}.res and {0}.size", subject)
+                        : has_data(producer) ? fmt::format("{0}.res and the data, {0}", subject)
+                                             : fmt::format("{}.res", subject);
     fail(where,
          fmt::format("{} is the result of {}, which has {}", subject, to_string(producer), fields));
   }

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace {
 
@@ -34,31 +35,39 @@ void check_limits(const test& test) {
   for (const auto& file : test.files) must(file.initial.size() <= max_file_size, "small files");
 }
 
+void check_argument(const test& test, const statement& statement, argument kind,
+                    std::size_t index) {
+  switch (kind) {
+    case argument::result:
+    case argument::handle:
+      must(index < test.handles.size(), "a handle that there is");
+      break;
+    case argument::file:
+    case argument::to_file:
+      must(index < test.files.size(), "a file that there is");
+      break;
+    case argument::edge:
+      must(index < test.edges.size(), "an edge that there is");
+      break;
+    case argument::operation:
+      must(index < test.processes.size() && statement.other < test.processes[index].body.size() &&
+               is_groupable(test.processes[index].body[statement.other].what),
+           "an operation that there is");
+      break;
+    default:
+      break;
+  }
+}
+
 void check_statement(const test& test, const statement& statement) {
   must(statement.data.pattern < test.patterns.size(), "a pattern that there is");
   must(statement.data.offset + statement.data.size <= max_file_size, "a small slice");
   must(statement.offset <= max_file_size && statement.size <= max_file_size, "a small range");
   must(statement.result < static_cast<int>(test.registers.size()), "a register that there is");
-  switch (statement.what) {
-    case verb::notify:
-    case verb::wait:
-      must(statement.operand < test.edges.size(), "an edge that there is");
-      break;
-    case verb::rename:
-    case verb::unlink:
-      must(statement.operand < test.files.size() && statement.other < test.files.size(),
-           "a name that there is");
-      break;
-    case verb::cancel:
-      must(statement.operand < test.processes.size() &&
-               statement.other < test.processes[statement.operand].body.size(),
-           "a statement that there is");
-      break;
-    case verb::open:
-      must(statement.other < test.files.size(), "a file that there is");
-      [[fallthrough]];
-    default:
-      must(statement.operand < test.handles.size(), "a handle that there is");
+  must(is_in_language(statement.what), "a verb of the language");
+  auto index = statement.operand;
+  for (const auto kind : traits_of(statement.what).arguments) {
+    check_argument(test, statement, kind, std::exchange(index, statement.other));
   }
 }
 

@@ -433,8 +433,9 @@ TEST(parse_error, tells_of_handles_that_may_not_be_open) {
       {with("", "P0 { link { fsync(w); close(w); } }"),
        "4:23: a close in a group could end before the others begin; put it behind the group"},
       {with("", "P0 { fsync(w); drain close(w); }"),
-       "4:16: a close cannot drain; put a drain fsync(…) before it"},
-      {with("", "P0 { n = close(w); }\nP1 { cancel(P0:n); }"), "5:6: a close cannot be cancelled"},
+       "4:22: a close cannot drain; put a drain fsync(…) before it"},
+      {with("", "P0 { n = close(w); }\nP1 { cancel(P0:n); }"),
+       "5:16: close cannot be cancelled; name the register of an operation on a file"},
       {with("handle r;", "P0 { close(w); r = open f; }\nP1 { fsync(w); }"),
        "5:6: 'w' may be closed in line 4 before this, which could then hit what is opened in line "
        "4; order the two, or open nothing"},

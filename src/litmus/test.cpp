@@ -95,8 +95,8 @@ process_declaration with_flush(const process_declaration& process,
       }
       written.clear();
     }
-    const bool writes = statement.what == verb::append || statement.what == verb::write;
-    if (writes && std::find(written.begin(), written.end(), statement.operand) == written.end()) {
+    if (is_write(statement.what) &&
+        std::find(written.begin(), written.end(), statement.operand) == written.end()) {
       written.push_back(statement.operand);
     }
     if (group != flushing.groups.end() && group->first == at) {
@@ -122,21 +122,11 @@ bool touches(const test& test, const statement& statement, std::uint8_t handle) 
 }
 
 bool is_static(const test& test) noexcept {
-  for (const auto& process : test.processes) {
-    for (const auto& statement : process.body) {
-      switch (statement.what) {
-        case verb::open:
-        case verb::clone:
-        case verb::close:
-        case verb::rename:
-        case verb::unlink:
-          return false;
-        default:
-          break;
-      }
-    }
-  }
-  return true;
+  return std::all_of(test.processes.begin(), test.processes.end(), [](const auto& process) {
+    return std::none_of(process.body.begin(), process.body.end(), [](const auto& statement) {
+      return reseats(statement.what) || moves_names(statement.what);
+    });
+  });
 }
 
 bool closes_what_others_use(const test& test) {

@@ -1,30 +1,53 @@
 #include "filemap/litmus/verb.hpp"
 
-#include <array>
+#include <fmt/format.h>
 
 namespace filemap::litmus {
 
-std::string_view to_string(verb verb) noexcept {
-  constexpr std::array<std::string_view, verb_count> names = {
-      "append",   "write",  "read",       "statx", "fsync", "fdatasync", "sync_range", "truncate",
-      "allocate", "punch",  "drop_cache", "open",  "clone", "close",     "rename",     "unlink",
-      "flush",    "cancel", "notify",     "wait",  "load",  "store",     "check",
-  };
-  return names[static_cast<std::size_t>(verb)];
+namespace {
+
+std::string_view word_for(argument kind) noexcept {
+  switch (kind) {
+    case argument::none:
+      break;
+    case argument::result:
+    case argument::handle:
+      return "HANDLE";
+    case argument::file:
+    case argument::to_file:
+      return "FILE";
+    case argument::edge:
+      return "EDGE";
+    case argument::variable:
+      return "VARIABLE";
+    case argument::operation:
+      return "P0:REGISTER";
+    case argument::data:
+      return "DATA";
+    case argument::offset:
+      return "OFFSET";
+    case argument::length:
+    case argument::size:
+      return "SIZE";
+  }
+  return "";
 }
 
-bool is_file_operation(verb verb) noexcept { return verb < verb::flush; }
+}  // namespace
 
-bool uses_handle(verb verb) noexcept {
-  switch (verb) {
-    case verb::open:
-    case verb::clone:
-    case verb::rename:
-    case verb::unlink:
-      return false;
-    default:
-      return verb <= verb::flush;
+std::string usage(verb verb) {
+  const auto& traits = traits_of(verb);
+  if (opens(verb)) {
+    return fmt::format("HANDLE = {} {}{}", traits.name, word_for(traits.arguments[1]),
+                       traits.arguments[1] == argument::file ? " FLAG…" : "");
   }
+  std::string arguments;
+  for (const auto kind : traits.arguments) {
+    if (kind == argument::none) break;
+    if (!arguments.empty()) arguments += ", ";
+    arguments += word_for(kind);
+  }
+  return fmt::format("{}({})", traits.name, arguments);
 }
 
 }  // namespace filemap::litmus

@@ -89,8 +89,6 @@ struct unit {
   group_kind kind = group_kind::batch;
 };
 
-bool is_write(verb verb) { return verb == verb::append || verb == verb::write; }
-
 // It takes effect page by page.
 bool goes_by_pages(verb verb) { return is_write(verb) || verb == verb::punch; }
 
@@ -115,18 +113,10 @@ bool settles(verb verb) {
          verb == verb::punch;
 }
 
-bool has_handle(verb verb) {
-  return is_write(verb) || settles(verb) || verb == verb::statx || verb == verb::drop_cache ||
-         verb == verb::flush || verb == verb::close;
-}
-
 // It is in flight for a time: it has words of its own in the state.
 bool in_flight(verb verb) {
   return verb != verb::notify && verb != verb::wait && verb != verb::cancel && verb != verb::flush;
 }
-
-// The handle changes hands with it: to another file, or to none.
-bool reseats(verb verb) { return verb == verb::open || verb == verb::clone || verb == verb::close; }
 
 struct layout {
   std::vector<operation> operations;
@@ -235,7 +225,7 @@ void layout::add_statement(const test& test, const mode& mode, std::uint8_t proc
   added.what = what;
   added.process = process;
   added.unit = static_cast<word>(processes[process].size());
-  if (has_handle(what.what) || reseats(what.what)) {
+  if (uses_handle(what.what) || reseats(what.what)) {
     added.handle = handle_of[what.operand];
     added.direct = test.handles[added.handle].direct;
     added.at_end =
@@ -261,7 +251,7 @@ void layout::count_users(const test& test) {
     const auto bit = static_cast<std::uint16_t>(1U << each.process);
     if (verb == verb::notify) ++notifies[each.what.operand];
     if (verb == verb::wait) ++waits[each.what.operand];
-    if (has_handle(verb) || reseats(verb)) users[each.handle] |= bit;
+    if (uses_handle(verb) || reseats(verb)) users[each.handle] |= bit;
     if (reseats(verb)) reseaters[each.handle] |= bit;
     if (verb == verb::clone) users[each.what.other] |= bit;
   }
@@ -277,7 +267,7 @@ void layout::count_users(const test& test) {
 
   for (auto& each : operations) {
     const auto bit = 1U << each.process;
-    const bool handle_stays = !has_handle(each.what.what) || (reseaters[each.handle] & ~bit) == 0;
+    const bool handle_stays = !uses_handle(each.what.what) || (reseaters[each.handle] & ~bit) == 0;
     each.alone = handle_stays && !drains;
   }
   for (auto& cancel : operations) {
@@ -716,7 +706,7 @@ class search {
       default:
         break;
     }
-    if (has_handle(op.what.what) && file_behind(op.handle) == 0)
+    if (uses_handle(op.what.what) && file_behind(op.handle) == 0)
       return returns(op, {.res = -EBADF});
     if (op.queued) return queue_write(op);
     if (write_behind_ && settles(op.what.what)) {
@@ -728,7 +718,7 @@ class search {
   }
 
   void submit(const operation& op) {
-    const auto file = has_handle(op.what.what) ? file_behind(op.handle) : word{0};
+    const auto file = uses_handle(op.what.what) ? file_behind(op.handle) : word{0};
     now_[op.status] = static_cast<word>(file << 2U);
     set_phase(op, phase::submitted);
     if (op.order != none) now_[op.order] = static_cast<word>(last_order() + 1U);
@@ -738,7 +728,8 @@ class search {
   bool execute(const operation& op) {
     if (layout_.drains && !may_begin(op)) return false;
     const auto file = file_of(op);
-    if (has_handle(op.what.what) && file == 0) return complete(op, {.res = -EBADF, .broken = true});
+    if (uses_handle(op.what.what) && file == 0)
+      return complete(op, {.res = -EBADF, .broken = true});
     switch (op.what.what) {
       case verb::append:
       case verb::write:
@@ -1104,7 +1095,7 @@ class search {
   bool submit_group(const unit& unit) {
     for (word i = 0; write_behind_ && i < unit.count; ++i) {
       const auto& member = layout_.operations[unit.first + i];
-      if (has_handle(member.what.what) && file_behind(member.handle) != 0 &&
+      if (uses_handle(member.what.what) && file_behind(member.handle) != 0 &&
           !settle(member.handle)) {
         return false;
       }

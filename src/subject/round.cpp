@@ -50,8 +50,6 @@ bool has_check(const test& test) {
   return false;
 }
 
-bool is_write(verb what) noexcept { return what == verb::append || what == verb::write; }
-
 bool is_environment(int error) noexcept {
   switch (error) {
     case ENOSPC:

@@ -55,7 +55,6 @@ constexpr std::uint64_t edge_bit(std::size_t edge) noexcept {
 }
 static_assert(max_files + max_handles + max_edges < 63);
 
-bool only_reads(verb verb) noexcept { return verb == verb::read || verb == verb::statx; }
 bool only_reads(opcode code) noexcept { return code == opcode::read || code == opcode::statx; }
 
 bool may_reduce(const test& test) noexcept {
@@ -223,7 +222,7 @@ footprint schedule_runner::of(const step& begun) const noexcept {
   const auto handle = handle_of_[begun.what.operand];
   if (early_ && what != verb::statx) touched.changes |= handle_bit(handle);
   if (at_once_ && what != verb::flush) {
-    (only_reads(what) ? touched.reads : touched.changes) |= file_bit(file_of_[handle]);
+    (only_looks(what) ? touched.reads : touched.changes) |= file_bit(file_of_[handle]);
   }
   return touched;
 }

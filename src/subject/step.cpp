@@ -10,19 +10,16 @@ std::string process_name(const test& test, std::size_t process) {
 }
 
 std::string operand_name(const test& test, const instruction& instruction) {
-  switch (instruction.what) {
-    case verb::load:
-    case verb::store:
+  switch (operand_of(instruction.what)) {
+    case argument::variable:
       return test.variables[instruction.operand];
-    case verb::notify:
-    case verb::wait:
+    case argument::edge:
       return test.edges[instruction.operand];
-    case verb::rename:
-    case verb::unlink:
+    case argument::file:
       return test.files[instruction.operand].name;
-    case verb::cancel:
+    case argument::operation:
       return fmt::format("P{}", instruction.operand);
-    case verb::check:
+    case argument::none:
       return "";
     default:
       return test.handles[instruction.operand].name;
