@@ -3,6 +3,7 @@
 #include "filemap/litmus/catalogue.hpp"
 #include "filemap/litmus/parser.hpp"
 
+#include "option_table.hpp"
 #include "testing.hpp"
 
 #include <algorithm>
@@ -10,13 +11,16 @@
 #include <cstddef>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace filemap {
@@ -75,6 +79,11 @@ std::string refusal(const words& arguments) {
   return "";
 }
 
+std::string text_of(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
 words modes_of(const options& options) {
   words names;
   for (const auto& mode : options.modes) names.push_back(mode.name);
@@ -113,22 +122,23 @@ TEST(command_line, has_the_defaults_that_the_help_states) {
   EXPECT_EQ(defaults.progress, progress_kind::automatic);
   EXPECT_TRUE(defaults.color);
   EXPECT_EQ(defaults.log_level, "warn");
-  EXPECT_FALSE(defaults.probe);
+  EXPECT_EQ(defaults.what, activity::run);
 }
 
 TEST(command_line, understands_how_much) {
   EXPECT_EQ(parsed({"-n", "5"}).iterations, 5U);
+  EXPECT_EQ(parsed({"-n", "10k"}).iterations, 10'000U);
   EXPECT_EQ(parsed({"--iterations", "1000000000000"}).iterations, 1'000'000'000'000U);
   EXPECT_EQ(parsed({"--iterations=7"}).iterations, 7U);
-  EXPECT_EQ(parsed({"--duration", "1.5"}).duration, 1500ms);
+  EXPECT_EQ(parsed({"--duration", "1.5s"}).duration, 1500ms);
   EXPECT_EQ(parsed({"--duration", "2m"}).duration, 2min);
   EXPECT_TRUE(parsed({"--stop-on-violation"}).stop_on_violation);
   EXPECT_EQ(parsed({"--round-timeout", "200ms"}).round_timeout, 200ms);
 }
 
 TEST(command_line, with_a_duration_alone_does_not_end_after_the_default_iterations) {
-  EXPECT_EQ(parsed({"--duration", "1"}).iterations, 0U);
-  const auto both = parsed({"--duration", "1", "-n", "3"});
+  EXPECT_EQ(parsed({"--duration", "1s"}).iterations, 0U);
+  const auto both = parsed({"--duration", "1s", "-n", "3"});
   EXPECT_EQ(both.iterations, 3U);
   EXPECT_EQ(both.duration, 1s);
 }
@@ -185,25 +195,24 @@ TEST(command_line, does_not_take_a_test_that_is_not_valid) {
 }
 
 TEST(command_line, understands_explorations_and_replays) {
-  EXPECT_FALSE(parsed({}).explore);
   const auto explored = parsed({"append-twice", "--explore-limit", "7"});
-  EXPECT_TRUE(explored.explore);
+  EXPECT_EQ(explored.what, activity::explore);
   EXPECT_EQ(explored.explore_limit, 7U);
   EXPECT_EQ(parsed({"--samples", "9"}).samples, 9U);
   const auto replayed = parsed({"--replay", "2.1.3", "-m", "tokio-fs"});
-  EXPECT_FALSE(replayed.explore);
+  EXPECT_EQ(replayed.what, activity::replay);
   ASSERT_TRUE(replayed.replay);
   EXPECT_EQ(to_string(*replayed.replay), "2.1.3");
 }
 
 TEST(command_line, keeps_tests_to_check_for_whoever_checks_them) {
-  EXPECT_EQ(parsed({"--check", "a.litmus", "b"}).to_check, (words{"a.litmus", "b"}));
+  EXPECT_EQ(parsed({"--check", "a.litmus", "b"}).arguments, (words{"a.litmus", "b"}));
   EXPECT_TRUE(parsed({"--check", "a.litmus"}).tests.empty());
 }
 
 TEST(command_line, models_every_test_in_every_mode_unless_told_which) {
   const auto all = parsed({"--model-only"});
-  EXPECT_TRUE(all.model_only);
+  EXPECT_EQ(all.what, activity::model_only);
   EXPECT_EQ(all.tests.size(), litmus::catalogue().size());
   EXPECT_EQ(modes_of(all), (words{"uring", "blocking-pool", "tokio-fs", "uring-write-behind",
                                   "sync", "tokio-fs-1.24"}));
@@ -291,7 +300,7 @@ TEST(command_line, understands_output) {
   for (const auto* const level : {"trace", "debug", "info", "warn", "error", "off"}) {
     EXPECT_EQ(parsed({"--log-level", level}).log_level, level);
   }
-  EXPECT_TRUE(parsed({"--probe"}).probe);
+  EXPECT_EQ(parsed({"--probe"}).what, activity::probe);
 }
 
 TEST(command_line, has_no_color_when_asked_or_when_the_environment_asks) {
@@ -345,57 +354,75 @@ TEST(help, fits_a_screen) {
   EXPECT_LE(count, 50U);
 }
 
-TEST(help, names_every_option_that_is_understood) {
+/// The row of docs/options.md that an option should have.
+std::string reference_row(const option_row& row) {
+  std::string names(row.names);
+  if (const auto comma = names.find(','); comma != std::string::npos)
+    names.replace(comma, 1, "`, `");
+  const auto value = row.value.empty() ? "" : ' ' + std::string(row.value);
+  std::string with;
+  for (const auto what : {activity::run, activity::explore, activity::replay, activity::model_only,
+                          activity::check, activity::probe}) {
+    if (!row.goes_with.has(what)) continue;
+    const auto option = words_of(what).option;
+    with += (with.empty() ? "" : ", ") + (option.empty() ? "a run" : fmt::format("`{}`", option));
+  }
+  return fmt::format("| `{}{}` | {} |", names, value, row.asks_for ? "" : with);
+}
+
+TEST(option_table, is_the_reference) {
+  const auto reference = text_of(DOCS "/options.md");
+  for (const auto& row : option_table()) {
+    if (row.kind == option_kind::arguments) continue;
+    EXPECT_NE(reference.find(reference_row(row)), std::string::npos)
+        << "docs/options.md lacks this: " << reference_row(row);
+  }
+}
+
+TEST(option_table, excludes_only_options_that_there_are_and_both_ways) {
+  const auto find = [](std::string_view name) {
+    const auto rows = option_table();
+    return std::find_if(rows.begin(), rows.end(),
+                        [&](const auto& row) { return row.name() == name; });
+  };
+  for (const auto& row : option_table()) {
+    std::istringstream names{std::string(row.excludes)};
+    for (std::string name; names >> name;) {
+      ASSERT_NE(find(name), option_table().end()) << name;
+      EXPECT_NE(find(name)->excludes.find(row.name()), std::string_view::npos) << name;
+    }
+  }
+}
+
+TEST(option_table, has_each_name_once) {
+  std::set<std::string_view> names;
+  for (const auto& row : option_table()) EXPECT_TRUE(names.insert(row.name()).second) << row.name();
+}
+
+TEST(option_table, is_what_decides_that_options_do_not_go_together) {
+  for (const auto& row : option_table()) {
+    for (const auto what : {activity::explore, activity::model_only, activity::check,
+                            activity::probe, activity::list, activity::show}) {
+      if (row.kind == option_kind::arguments || row.goes_with.has(what) ||
+          row.asks_for == activity::help || row.asks_for == activity::version) {
+        continue;
+      }
+      words arguments{std::string(words_of(what).option)};
+      if (what == activity::show) arguments.emplace_back("tokio-4796");
+      arguments.emplace_back(row.name());
+      if (row.kind != option_kind::flag) arguments.emplace_back("1");
+      EXPECT_NE(refusal(arguments).find("does not go with"), std::string::npos)
+          << row.name() << " with " << words_of(what).option << ": " << refusal(arguments);
+    }
+  }
+}
+
+TEST(help, names_every_option_and_what_it_takes) {
   const auto help = answer_to({"-h"});
-  // Each is refused or taken for itself, so it is declared; an unknown one is "not expected".
-  for (const auto* const option : {"--iterations",
-                                   "--duration",
-                                   "--stop-on-violation",
-                                   "--round-timeout",
-                                   "--mode",
-                                   "--compare",
-                                   "--flush",
-                                   "--size",
-                                   "--writes",
-                                   "--handles",
-                                   "--sync",
-                                   "--direct",
-                                   "--stall",
-                                   "--strict",
-                                   "--dir",
-                                   "--reuse-file",
-                                   "--lanes",
-                                   "--pool-threads",
-                                   "--entries",
-                                   "--sqpoll",
-                                   "--no-defer-taskrun",
-                                   "--iosqe-async",
-                                   "--ops",
-                                   "--seed",
-                                   "--json",
-                                   "--trace",
-                                   "--progress",
-                                   "--no-color",
-                                   "--list",
-                                   "--show",
-                                   "--check",
-                                   "--explore",
-                                   "--explore-limit",
-                                   "--samples",
-                                   "--replay",
-                                   "--model-only",
-                                   "--model",
-                                   "--log-level",
-                                   "--probe",
-                                   "--version",
-                                   "--help",
-                                   "-n",
-                                   "-m",
-                                   "-d",
-                                   "-h"}) {
-    EXPECT_EQ(refusal({option}).find("not expected"), std::string::npos) << option;
-    const auto at = help.find(std::string(" ") + option);
-    EXPECT_NE(at, std::string::npos) << option;
+  for (const auto& row : option_table()) {
+    if (row.kind == option_kind::arguments) continue;
+    const auto value = row.value.empty() ? "" : ' ' + std::string(row.value);
+    EXPECT_NE(help.find(std::string(row.name()) + value), std::string::npos) << row.name();
   }
 }
 
@@ -446,17 +473,18 @@ TEST(usage_error, is_one_line_that_names_the_option_its_value_and_what_is_expect
       {{"-n", "-1"}, "--iterations -1:", count},
       {{"-n", "x"}, "--iterations x:", count},
       {{"-n", "1.5"}, "--iterations 1.5:", count},
-      {{"-n", "10k"}, "--iterations 10k:", count},
+      {{"-n", "10kB"}, "--iterations 10kB:", count},
       {{"-n", "1000000000001"}, "--iterations 1000000000001:", count},
       {{"-n", "99999999999999999999"}, "--iterations 99999999999999999999:", count},
       {{"-n", ""}, "--iterations '':", count},
-      {{"--duration", "0"}, "--duration 0:", "more than 0"},
+      {{"--duration", "0s"}, "--duration 0s:", "more than 0"},
+      {{"--duration", "5"}, "--duration 5:", "write 5s for seconds"},
       {{"--duration", "0.1ns"}, "--duration 0.1ns:", "more than 0"},
       {{"--duration", "-1"}, "--duration -1:", "a number is expected"},
       {{"--duration", "soon"}, "--duration soon:", "a number is expected"},
       {{"--duration", "2 s"}, "--duration 2 s:", time},
-      {{"--duration", "1e30"}, "--duration 1e30:", "too long"},
-      {{"--round-timeout", "0"}, "--round-timeout 0:", "more than 0"},
+      {{"--duration", "1e30s"}, "--duration 1e30s:", "too long"},
+      {{"--round-timeout", "0s"}, "--round-timeout 0s:", "more than 0"},
       {{"--round-timeout", "1x"}, "--round-timeout 1x:", time},
       {{"--mode", "tokio"}, "--mode tokio:", "there are uring, blocking-pool, tokio-fs, "},
       {{"--mode", ""}, "--mode '':", "there are uring"},
@@ -465,8 +493,8 @@ TEST(usage_error, is_one_line_that_names_the_option_its_value_and_what_is_expect
       {{"--mode", "URING"}, "--mode URING:", "there are uring"},
       {{"--mode", "sync,sync"}, "--mode sync:", "named twice"},
       {{"--mode", "sync+flush,sync", "--flush"}, "--mode sync:", "named twice"},
-      {{"--compare", "--mode", "sync"}, "--compare and --mode:", "leave one out"},
-      {{"--compare", "--flush"}, "--compare and --flush:", "leave one out"},
+      {{"--compare", "--mode", "sync"}, "--mode does not go with --compare:", "leave one out"},
+      {{"--compare", "--flush"}, "--compare does not go with --flush:", "leave one out"},
       {{"--size", "0"}, "--size 0:", "from 1 byte to 1 GiB"},
       {{"--size", "2G"}, "--size 2G:", "from 1 byte to 1 GiB"},
       {{"--size", "-1"}, "--size -1:", "a number is expected"},
@@ -495,9 +523,9 @@ TEST(usage_error, is_one_line_that_names_the_option_its_value_and_what_is_expect
       {{"--lanes", "0"}, "--lanes 0:", count + "65536"},
       {{"--lanes", "65537"}, "--lanes 65537:", count},
       {{"--lanes", "65536", "--size", "64k"}, "--lanes", "more than 4 GiB"},
-      {{"--list", "--show", "tokio-4796"}, "--list and --show:", "leave one out"},
+      {{"--list", "--show", "tokio-4796"}, "--show does not go with --list:", "leave one out"},
       {{"unlink-read", "--reuse-file"}, "--reuse-file: unlink-read", "leave it out"},
-      {{"--model-only", "--json", "-"}, "--model-only:", "leave one out"},
+      {{"--model-only", "--json", "-"}, "--json does not go with --model-only:", "told as text"},
       {{"close-in-flight", "--lanes", "2"}, "--lanes: close-in-flight", "leave it out"},
       {{"-m", "tokio-fs", "--pool-threads", "0"}, "--pool-threads 0:", count + "32768"},
       {{"--pool-threads", "4"}, "--pool-threads:", "none of the modes has a pool"},
@@ -512,7 +540,7 @@ TEST(usage_error, is_one_line_that_names_the_option_its_value_and_what_is_expect
       {{"--ops", "5.8"}, "--ops 5.8:", "name one of these: 5.4, 5.5, 5.6, 5.7, 5.10, 5.11, 5.19,"},
       {{"--ops", "5.1"}, "--ops 5.1:", "name one of these: 5.4"},
       {{"--ops", "5.4.0"}, "--ops 5.4.0:", "name one of these: 5.4"},
-      {{"--ops", ""}, "--ops :", "name one of these: 5.4"},
+      {{"--ops", ""}, "--ops '':", "name one of these: 5.4"},
       {{"--seed", "-1"}, "--seed -1:", "a whole number from 0 to 18446744073709551615"},
       {{"--seed", "18446744073709551616"}, "--seed 18446744073709551616:", "a whole number"},
       {{"--seed", "x"}, "--seed x:", "a whole number"},
@@ -528,24 +556,34 @@ TEST(usage_error, is_one_line_that_names_the_option_its_value_and_what_is_expect
       {{"tokio-4797"}, "tokio-4797:", "near ones are tokio-4796"},
       {{"missing.litmus"}, "missing.litmus:", "it cannot be read (No such file or directory)"},
       {{"--model", "linus"}, "--model linus:", "it is one of linux, posix"},
-      {{"--model-only", "--check", "append-twice"}, "--model-only and --check:", "leave one out"},
+      {{"--model-only", "--check", "append-twice"},
+       "--model-only does not go with --check:",
+       "leave one out"},
       {{"append-twice", "append-twice"}, "append-twice:", "it is named twice"},
-      {{"append-twice", "--size", "1"}, "--size and a TEST:", "leave one out"},
-      {{"append-twice", "--writes", "2"}, "--writes and a TEST:", "leave one out"},
-      {{"append-twice", "--handles", "clone"}, "--handles and a TEST:", "leave one out"},
-      {{"append-twice", "--sync", "none"}, "--sync and a TEST:", "leave one out"},
-      {{"append-twice", "--direct"}, "--direct and a TEST:", "leave one out"},
+      {{"append-twice", "--size", "1"}, "--size does not go with a TEST:", "leave one out"},
+      {{"append-twice", "--writes", "2"}, "--writes does not go with a TEST:", "leave one out"},
+      {{"append-twice", "--handles", "clone"},
+       "--handles does not go with a TEST:",
+       "leave one out"},
+      {{"append-twice", "--sync", "none"}, "--sync does not go with a TEST:", "leave one out"},
+      {{"append-twice", "--direct"}, "--direct does not go with a TEST:", "leave one out"},
       {{"--show", "nonsense"}, "--show nonsense:", "there is no test of this name"},
       {{"--show"}, "--show:", "a value is expected"},
-      {{"--explore", "-n", "5"}, "--explore and --iterations:", "leave one out"},
-      {{"--explore", "--lanes", "2"}, "--explore and --lanes:", "leave one out"},
-      {{"--explore", "--writes", "2"}, "--explore and --writes:", "write a FILE.litmus"},
+      {{"--explore", "-n", "5"}, "--iterations does not go with --explore:", "step by step"},
+      {{"--explore", "--lanes", "2"}, "--lanes does not go with --explore:", "leave one out"},
+      {{"--explore", "--writes", "2"},
+       "--writes does not go with --explore:",
+       "write a FILE.litmus"},
       {{"--explore-limit", "0"}, "--explore-limit 0:", "a whole number from 1 to 1000000000"},
       {{"--samples", "x"}, "--samples x:", "a whole number from 1 to 1000000000"},
-      {{"--samples", "5", "--explore-limit", "5"}, "--samples and --explore-limit:", "leave one"},
+      {{"--samples", "5", "--explore-limit", "5"},
+       "--explore-limit does not go with --samples:",
+       "leave one"},
+      {{"--probe", "-n", "5"}, "--iterations does not go with --probe:", "leave one out"},
+      {{"--check", "x", "--dir", "/"}, "--dir does not go with --check:", "only read"},
       {{"--replay", "2.x"}, "--replay 2.x:", "choices from 1 with dots between them"},
-      {{"--replay", "2", "--explore"}, "--replay and --explore:", "leave one out"},
-      {{"--replay", "2", "--json", "x"}, "--replay and --json:", "leave one out"},
+      {{"--replay", "2", "--explore"}, "--replay does not go with --explore:", "leave one out"},
+      {{"--replay", "2", "--json", "x"}, "--json does not go with --replay:", "told as text"},
       {{"--replay", "2", "-m", "uring,sync"}, "--replay:", "name only that one"},
       {{"--replay", "2", "append-twice", "mp-write-read"}, "--replay:", "name only that one"},
       {{"--check"}, "--check:", "a FILE.litmus or the name of a test is expected"},
@@ -557,8 +595,8 @@ TEST(usage_error, is_one_line_that_names_the_option_its_value_and_what_is_expect
       {{"--size"}, "--size:", "a value is expected"},
       {{"--size", "1", "--size", "2"}, "--size:", "it is given twice"},
       {{"--mode"}, "--mode:", "a value is expected"},
-      {{"--mode", "uring,"}, "--mode '':", "there is no such mode"},
-      {{"--mode", ",uring"}, "--mode '':", "there is no such mode"},
+      {{"--mode", "uring,"}, "--mode uring,:", "there is no mode ''"},
+      {{"--mode", ",uring"}, "--mode ,uring:", "there is no mode ''"},
       {{"--json", "./x", "--trace", "x"}, "--json and --trace:", "two files are needed"},
   };
   for (const auto& [arguments, what, expected] : cases) {

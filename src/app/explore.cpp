@@ -3,7 +3,6 @@
 #include "filemap/model/model.hpp"
 
 #include "cli.hpp"
-#include "find_tests.hpp"
 
 #include <exception>
 #include <stdexcept>
@@ -14,11 +13,6 @@
 namespace filemap {
 
 namespace {
-
-std::vector<litmus::test> tests_of(const options& asked) {
-  if (!asked.tests.empty()) return asked.tests;
-  return {load_test("tokio-4796")};
-}
 
 litmus::exploration_options exploration_options_of(const options& asked) {
   litmus::exploration_options options;
@@ -54,7 +48,7 @@ exploration_run run_exploration(const options& asked, const work_directory& dire
   options.interrupt = &interrupt;
   const auto dir = directory.subdirectory("schedules");
   try {
-    for (const auto& test : tests_of(asked)) {
+    for (const auto& test : asked.tests) {
       auto& explored = run.tests.emplace_back(explored_test{test, {}});
       for (const auto& mode : asked.modes) {
         if (interrupt.load()) break;
@@ -70,7 +64,7 @@ exploration_run run_exploration(const options& asked, const work_directory& dire
 
 replayed_run run_replay(const options& asked, const work_directory& directory) {
   replayed_run run;
-  run.test = tests_of(asked).front();
+  run.test = asked.tests.front();
   run.mode = asked.modes.front();
   try {
     run.schedule = litmus::replay(run.test, run.mode, directory.subdirectory("schedules"),

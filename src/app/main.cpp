@@ -76,7 +76,7 @@ int probe(const options& asked) {
 // Tells of every one whether it is valid, not only of the first that is not.
 int check_tests(const options& asked) {
   int status = exit_ok;
-  for (const auto& name : asked.to_check) {
+  for (const auto& name : asked.arguments) {
     try {
       load_test(name);
       print(printable(name) + ": ok\n");
@@ -170,6 +170,23 @@ int replay(const options& asked) {
   return exit_status_of(run, asked.strict);
 }
 
+int do_what_is_asked(const options& asked) {
+  switch (asked.what) {
+    case activity::check:
+      return check_tests(asked);
+    case activity::model_only:
+      return tell_model(asked);
+    case activity::explore:
+      return explore(asked);
+    case activity::replay:
+      return replay(asked);
+    case activity::probe:
+      return probe(asked);
+    default:
+      return run(asked);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -182,11 +199,7 @@ int main(int argc, char** argv) {
       return exit_ok;
     }
     set_up_log(*asked);
-    if (!asked->to_check.empty()) return check_tests(*asked);
-    if (asked->model_only) return tell_model(*asked);
-    if (asked->explore) return explore(*asked);
-    if (asked->replay) return replay(*asked);
-    return asked->probe ? probe(*asked) : run(*asked);
+    return do_what_is_asked(*asked);
   } catch (const usage_error& error) {
     return complain(error.what(), exit_usage);
   } catch (const litmus::parse_error& error) {

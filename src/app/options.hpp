@@ -16,17 +16,31 @@ namespace filemap {
 
 enum class progress_kind : std::uint8_t { automatic, always, never };
 
+/// What the program does: options go with some of these, and some options ask for one.
+enum class activity : std::uint8_t {
+  run,
+  explore,
+  replay,
+  model_only,
+  check,
+  probe,
+  list,
+  show,
+  help,
+  version,
+};
+
 /// The command line, understood and checked: what reports tell of it, and the rest.
 struct options : run_settings {
+  activity what = activity::run;
+
   // What
-  std::vector<litmus::test> tests;    ///< to run, instead of the built-in experiment
-  bool model_only = false;            ///< does not run: tells what the model allows
-  litmus::model_options model;        ///< by which rules
-  std::vector<std::string> to_check;  ///< with --check: the names and files of tests
+  std::vector<litmus::test> tests;     ///< to run, instead of the built-in experiment
+  litmus::model_options model;         ///< by which rules
+  std::vector<std::string> arguments;  ///< how they were named, and those that are only checked
   std::vector<litmus::mode> modes;
 
   // Every schedule instead of many rounds
-  bool explore = false;
   std::uint64_t explore_limit = 100'000;  ///< schedules of each test in each mode
   std::uint64_t samples = 0;              ///< draw so many instead of searching
   std::optional<litmus::witness> replay;  ///< execute this one alone
@@ -37,7 +51,6 @@ struct options : run_settings {
   std::string log_level = "warn";
   bool color = true;  ///< where it is a terminal
   progress_kind progress = progress_kind::automatic;
-  bool probe = false;
 
   /// What reports tell of it.
   const run_settings& settings() const noexcept { return *this; }

@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -55,7 +56,28 @@ std::uint64_t parse_size(std::string_view text) {
   return static_cast<std::uint64_t>(bytes);
 }
 
-std::chrono::nanoseconds parse_duration(std::string_view text, std::chrono::nanoseconds bare_unit) {
+std::uint64_t parse_count(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  const std::string_view unit(stop, static_cast<std::size_t>(end - stop));
+  std::uint64_t factor = 1;
+  if (!unit.empty()) {
+    constexpr std::string_view prefixes = "kmg";
+    const auto power = prefixes.find(static_cast<char>(unit[0] | 0x20));
+    if (unit.size() > 1 || power == std::string_view::npos) factor = 0;
+    for (std::size_t i = 0; factor > 0 && i <= power; ++i) factor *= 1000;
+  }
+  if (error != std::errc{} || factor == 0) {
+    throw std::invalid_argument("a whole number is expected, as in 500 or 10k");
+  }
+  if (value > std::numeric_limits<std::uint64_t>::max() / factor) {
+    throw std::invalid_argument("that is too large");
+  }
+  return value * factor;
+}
+
+std::chrono::nanoseconds parse_duration(std::string_view text) {
   struct unit_name {
     std::string_view name;
     double nanoseconds;
@@ -70,7 +92,11 @@ std::chrono::nanoseconds parse_duration(std::string_view text, std::chrono::nano
       {"h", 3600e9},
   }};
   const auto [number, unit] = split_number(text);
-  double factor = unit.empty() ? static_cast<double>(bare_unit.count()) : 0;
+  if (unit.empty()) {
+    throw std::invalid_argument(fmt::format(
+        "the unit is missing: write {}s for seconds; ns, us, ms, m and h are units too", text));
+  }
+  double factor = 0;
   for (const auto& known : units) {
     if (unit == known.name) factor = known.nanoseconds;
   }

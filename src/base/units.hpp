@@ -13,10 +13,11 @@ namespace filemap {
 /// "123", "4k", "4KiB", "1M": bytes; k, M and G are powers of 1024, with or without "iB" or "B".
 std::uint64_t parse_size(std::string_view text);
 
-/// "2ms", "500us", "1.5s", "2m", "1h", "20ns"; a bare number is in `bare_unit`.
-std::chrono::nanoseconds parse_duration(std::string_view text,
-                                        std::chrono::nanoseconds bare_unit = std::chrono::seconds{
-                                            1});
+/// "500", "10k", "2M", "1G": a count; k, M and G are powers of 1000.
+std::uint64_t parse_count(std::string_view text);
+
+/// "2ms", "500us", "1.5s", "2m", "1h", "20ns"; there is no default unit.
+std::chrono::nanoseconds parse_duration(std::string_view text);
 
 /// Three or four significant digits: "843 ns", "2.1 µs", "1.25 s".
 std::string format_duration(std::chrono::nanoseconds duration);

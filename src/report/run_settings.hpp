@@ -3,6 +3,7 @@
 #include "filemap/io/engines.hpp"
 #include "filemap/io/stall.hpp"
 #include "filemap/litmus/experiment.hpp"
+#include "filemap/litmus/mode.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -13,6 +14,12 @@
 #include <vector>
 
 namespace filemap {
+
+/// Words of the command line that repeat something, and in which modes they mean anything.
+struct repeated_words {
+  std::vector<std::string> words;
+  std::optional<litmus::engine_kind> needs;  ///< none: in all
+};
 
 /// What `--stall` asked for, and how it was written.
 struct stall_option {
@@ -45,7 +52,8 @@ struct run_settings {
   std::chrono::milliseconds round_timeout{10'000};
   bool strict = false;
 
-  std::vector<std::string> command;  ///< argv, with the seed added when it was drawn
+  std::vector<std::string> command;          ///< argv, with the seed added when it was drawn
+  std::vector<repeated_words> of_schedules;  ///< what of it the replay of a schedule needs
 };
 
 }  // namespace filemap
