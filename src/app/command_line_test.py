@@ -447,7 +447,7 @@ class Output(Case):
         )
         self.assertIn("tokio-fs: 4 schedules, 2 violate", run.text)
         self.assertIn("mended by  flush(w) before notify(written)   0 of 1 schedule violates", run.text)
-        self.assertIn("Replay  filemap-uring tokio-4796 --mode tokio-fs --replay 2.2", run.text)
+        self.assertIn(f"Replay  {self.program} tokio-4796 --mode tokio-fs --replay 2.2", run.text)
         strict = self.run_program("--explore", "--mode", "tokio-fs", "--strict", "--json", "-")
         self.assertEqual((strict.status, strict.err), (1, b""))
         result = json.loads(strict.text)
@@ -458,6 +458,43 @@ class Output(Case):
             jsonschema.validate(
                 result, json.loads(schema.read_text(encoding="utf-8")), jsonschema.Draft7Validator
             )
+
+    def pasted(self, text: str, heading: str) -> tuple[str, Finished]:
+        """What a line of a report does that is pasted into a shell, which need not be a Bash."""
+        line = re.search(rf"(?m)^{heading} +(.*)$", text)
+        assert line is not None, text
+        run = subprocess.run(["sh", "-c", line[1]], capture_output=True, timeout=PATIENCE, check=False)
+        return line[1], Finished(run.returncode, run.stdout, run.stderr)
+
+    def test_the_replay_line_repeats_what_was_found_in_a_file_with_all_options(self) -> None:
+        self.need_ring()
+        path = pathlib.Path(self.files, "it's a\té.litmus")
+        path.write_bytes(self.run_program("--show", "tokio-4796").out)
+        elsewhere = pathlib.Path(self.files, "the place")
+        elsewhere.mkdir()
+        kept = ["--dir", str(elsewhere), "--seed", "7", "--strict", "--model", "posix"]
+        ring = ["--ops", "5.6", "--entries", "16"]
+        modes = "tokio-fs,uring-write-behind"
+        run = self.run_program(str(path), "--explore", "--mode", modes, *kept, *ring)
+        self.assertEqual((run.status, run.err), (1, b""))
+        for mode in modes.split(","):
+            section = run.text.partition(f"\n{mode}: ")[2]
+            command, again = self.pasted(section, "Replay")
+            words = subprocess.check_output(["sh", "-c", f"printf '%s\\n' {command}"], text=True).splitlines()
+            self.assertEqual(words[1], str(path))
+            self.assertEqual(set(kept) - set(words), set())
+            self.assertEqual(set(ring) & set(words), set(ring) if "uring" in mode else set())
+            self.assertEqual((again.status, again.err), (1, b""), command)
+            state = find(r"witness .*?   (P2:.*)", section)
+            self.assertIn(f"\nState         {state}\n", again.text)
+
+    def test_an_exploration_says_how_to_repeat_it(self) -> None:
+        run = self.run_here("tokio-4796", "--samples", "9", "-m", "tokio-fs")
+        command, again = self.pasted(run.text, "Repeat with")
+        self.assertEqual(shlex.split(command)[-2], "--seed")
+        self.assertEqual(again.status, 0)
+        states = re.compile(r"(?m)^ +\d+ [*:]> .*$")
+        self.assertEqual(states.findall(again.text), states.findall(run.text))
 
     def test_a_replay_is_always_the_same(self) -> None:
         for words, status in (("", 0), ("--strict", 1)):

@@ -48,8 +48,9 @@ exploration_run run_exploration(const options& asked, const work_directory& dire
   options.interrupt = &interrupt;
   const auto dir = directory.subdirectory("schedules");
   try {
-    for (const auto& test : asked.tests) {
-      auto& explored = run.tests.emplace_back(explored_test{test, {}});
+    for (std::size_t i = 0; i < asked.tests.size(); ++i) {
+      const auto& test = asked.tests[i];
+      auto& explored = run.tests.emplace_back(explored_test{asked.arguments[i], test, {}});
       for (const auto& mode : asked.modes) {
         if (interrupt.load()) break;
         explored.modes.push_back(explore_mode(test, mode, dir, options));

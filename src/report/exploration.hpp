@@ -19,6 +19,7 @@ struct explored_mode {
 };
 
 struct explored_test {
+  std::string argument;  ///< how it was named on the command line
   litmus::test test;
   std::vector<explored_mode> modes;
 };

@@ -58,12 +58,13 @@ class writer : styled_text {
     for (const auto& explored : run.tests) {
       if (&explored != run.tests.data()) line("");
       title(explored.test);
-      for (const auto& mode : explored.modes) section(run, explored.test, mode);
+      for (const auto& mode : explored.modes) section(run, explored, mode);
     }
     line("");
     line("Filesystem    {} on {} ({})", run.filesystem.type, run.filesystem.mount_point,
          run.filesystem.source);
     line("Seed          {}", run.asked.seed);
+    line("Repeat with   {}", shell_command(run.asked.command));
     if (run.interrupted)
       line("{}", paint("33", "Interrupted: these are the schedules until then."));
     return take();
@@ -100,7 +101,9 @@ class writer : styled_text {
     return asks_for(test) ? "reaches what the test asks for" : "violates";
   }
 
-  void section(const exploration_run& run, const litmus::test& test, const explored_mode& mode) {
+  void section(const exploration_run& run, const explored_test& explored,
+               const explored_mode& mode) {
+    const auto& test = explored.test;
     line("");
     if (!mode.result) {
       line("{}: {}", bold(mode.mode.name),
@@ -113,9 +116,11 @@ class writer : styled_text {
     remarks(run, result);
     if (result.violation) {
       why(test, result);
-      replay_line("Replay", test, result, *result.violation);
+      replay_line("Replay", run.asked, explored, mode.mode, *result.violation);
     }
-    if (result.deadlock) replay_line("Deadlock", test, result, *result.deadlock);
+    if (result.deadlock) {
+      replay_line("Deadlock", run.asked, explored, mode.mode, *result.deadlock);
+    }
   }
 
   std::string summary(const litmus::test& test, const exploration_result& result) const {
@@ -205,11 +210,17 @@ class writer : styled_text {
     line("      witness  {}   {}", words, to_string(test, done.state));
   }
 
-  void replay_line(std::string_view what, const litmus::test& test,
-                   const exploration_result& result, const executed_schedule& done) {
-    line("{:<7} {}", what,
-         shell_command({"filemap-uring", test.name, "--mode", result.mode.name, "--replay",
-                        to_string(done.witness)}));
+  // A command that executes the schedule again, wherever it is pasted into a shell.
+  void replay_line(std::string_view what, const run_settings& asked, const explored_test& explored,
+                   const litmus::mode& mode, const executed_schedule& done) {
+    std::vector<std::string> words = {
+        asked.command.front(),  explored.argument, "--mode", mode.name, "--replay",
+        to_string(done.witness)};
+    for (const auto& repeated : asked.of_schedules) {
+      if (repeated.needs && *repeated.needs != mode.engine) continue;
+      words.insert(words.end(), repeated.words.begin(), repeated.words.end());
+    }
+    line("{:<7} {}", what, shell_command(words));
   }
 
   void time_line(const litmus::test& test, const executed_schedule& done) {
