@@ -9,15 +9,19 @@ modules are in linux-modules-R. R is what uname -r says. Only the cloud flavour 
 it has NVMe and ext4 built in, and is small.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import os
+import pathlib
 import re
 import shutil
 import subprocess
 import time
+import typing
 
-from kernel.common import Failed, cache, locked, read_json, replace, series, version_key
+from kernel.common import USAGE, Failed, cache, locked, read_json, replace, series, version_key
 
 SUITES = ["bullseye", "bookworm", "trixie", "bookworm-backports", "trixie-backports", "sid"]
 SECURITY = ["bullseye-security", "bookworm-security", "trixie-security"]
@@ -36,24 +40,28 @@ class Kernel:
     version: str  # of Linux: 5.10.262
     suite: str  # where it was found first
     size: int  # bytes to download
-    packages: tuple  # "name=version", as apt-get takes them
+    packages: tuple[str, ...]  # "name=version", as apt-get takes them
 
     @property
-    def has_modules(self):
+    def name(self) -> str:
+        return self.release
+
+    @property
+    def has_modules(self) -> bool:
         """Whether its modules are there. Those of older backports from 6.19 on are not: then ext4 and tmpfs work."""
-        names = {PACKAGE.match(package)["kind"] for package in self.packages}
+        names = {match["kind"] for package in self.packages if (match := PACKAGE.match(package))}
         return "modules" in names or "binary" not in names
 
     @property
-    def series(self):
+    def series(self) -> str:
         return series(self.version)
 
     @property
-    def order(self):
+    def order(self) -> tuple:
         return version_key(self.version), version_key(self.release)
 
 
-def parse_index(text):
+def parse_index(text: str) -> typing.Iterator[tuple[str, str, int]]:
     """The (name, version, size) of the packages of cloud kernels in an index ("Packages" file)."""
     for stanza in STANZA.finditer(text):
         fields = dict(
@@ -62,12 +70,13 @@ def parse_index(text):
         yield fields["Package"], fields["Version"], int(fields["Size"])
 
 
-def kernels_in(indexes):
+def kernels_in(indexes: dict[str, str]) -> list[Kernel]:
     """The kernels of {suite: text of the index}, oldest first, each release once: the newest version of it."""
-    found = {}  # release → kind → (version key, name, version, size, suite)
+    found: dict[str, dict[str, tuple]] = {}  # release → kind → (version key, name, version, size, suite)
     for suite, text in indexes.items():
         for name, version, size in parse_index(text):
             match = PACKAGE.fullmatch(name)
+            assert match is not None  # parse_index looked for it
             kinds = found.setdefault(match["release"], {})
             candidate = (version_key(version), name, version, size, suite)
             kind = match["kind"]
@@ -82,7 +91,7 @@ def kernels_in(indexes):
         kernels.append(
             Kernel(
                 release,
-                re.match(r"[\d.]+(~rc\d+)?", version).group(),
+                re.sub(r"^([\d.]+(~rc\d+)?).*", r"\1", version),
                 suite,
                 sum(part[3] for part in parts),
                 tuple(sorted(f"{part[1]}={version}" for part in parts)),
@@ -94,7 +103,7 @@ def kernels_in(indexes):
 # --- apt ------------------------------------------------------------------------------------------
 
 
-def run(command, **options):
+def run(command: list[str], **options: typing.Any) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             command,
@@ -112,7 +121,7 @@ def run(command, **options):
         ) from None
 
 
-def system_mirrors(listing):
+def system_mirrors(listing: str) -> tuple[str | None, str | None]:
     """(mirror, security mirror) of `apt-get indextargets` lines "RELEASE URI"; None for one that is not there."""
     main = security = None
     for line in listing.splitlines():
@@ -126,9 +135,11 @@ def system_mirrors(listing):
     return main, security
 
 
-def mirrors(mirror):
+def mirrors(mirror: str | None) -> tuple[str, str]:
     """The two mirrors to use: those of the system's apt, or the one that the user named."""
-    if mirror:
+    main: str | None
+    security: str | None
+    if mirror is not None:
         main, security = mirror, None
     else:
         listed = run(
@@ -140,7 +151,7 @@ def mirrors(mirror):
     return main, security or main.rstrip("/") + "-security/"
 
 
-def sources(main, security):
+def sources(main: str, security: str) -> str:
     key = f"Signed-By: {KEYRING}\n" if os.path.exists(KEYRING) else ""
     return "\n".join(
         f"Types: deb\nURIs: {uri}\nSuites: {' '.join(suites)}\nComponents: main\n{key}"
@@ -148,17 +159,27 @@ def sources(main, security):
     )
 
 
+def check_mirror(mirror: str) -> None:
+    """It becomes a line of apt's sources, where a line end would begin another setting ("Trusted: yes")."""
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*:[!-~]+", mirror):
+        raise Failed(
+            f"--mirror {ascii(mirror)}: a URL is expected, without spaces and control characters", USAGE
+        )
+
+
 class Archive:
     """The archive as the private apt sees it."""
 
-    def __init__(self, mirror=None):
+    def __init__(self, mirror: str | None = None) -> None:
+        if mirror is not None:
+            check_mirror(mirror)
         self._mirror = mirror
         self._folder = cache("apt")
 
-    def _apt(self, *arguments, cwd=None):
+    def _apt(self, *arguments: str, cwd: pathlib.Path | None = None) -> subprocess.CompletedProcess[str]:
         for name in ("lists/partial", "cache/archives/partial", "empty"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
-        settings = {
+        settings: dict[str, object] = {
             "Dir::Etc::sourcelist": self._folder / "debian.sources",
             "Dir::Etc::sourceparts": self._folder / "empty",
             "Dir::Etc::preferencesparts": self._folder / "empty",
@@ -174,7 +195,7 @@ class Archive:
         options = [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
         return run(["apt-get", "--quiet", *options, *arguments], cwd=cwd)
 
-    def kernels(self, refresh=False):
+    def kernels(self, refresh: bool = False) -> list[Kernel]:
         """All kernels, oldest first. The indexes are fetched when asked for, absent or a day old."""
         index = self._folder / "kernels.json"
         with locked(self._folder / "lock"):
@@ -187,9 +208,10 @@ class Archive:
                     "kernels": [dataclasses.asdict(kernel) for kernel in self._fetch(wanted)],
                 }
                 replace(index, json.dumps(known))
-        return [Kernel(**{**kernel, "packages": tuple(kernel["packages"])}) for kernel in known["kernels"]]
+        kernels = [Kernel(**kernel) for kernel in known["kernels"]]
+        return [dataclasses.replace(kernel, packages=tuple(kernel.packages)) for kernel in kernels]
 
-    def _fetch(self, wanted):
+    def _fetch(self, wanted: str) -> list[Kernel]:
         """The kernels in the indexes, fetched anew. Some suites may be gone from the mirror; not all of them."""
         replace(self._folder / "debian.sources", wanted)
         done = self._apt("update")
@@ -204,15 +226,15 @@ class Archive:
             raise Failed(f"no index with kernels could be fetched: {last_error(done.stdout)}")
         return kernels
 
-    def _targets(self):
+    def _targets(self) -> list[tuple[str, str]]:
         """[(suite, file)] of the indexes that are here."""
         listed = self._apt(
             "indextargets", "--format", "$(RELEASE) $(FILENAME)", "Created-By: Packages"
         ).stdout
-        pairs = [line.split(" ", 1) for line in listed.splitlines() if " /" in line]
-        return [(suite, path) for suite, path in pairs if os.path.exists(path)]
+        pairs = [line.partition(" ") for line in listed.splitlines() if " /" in line]
+        return [(suite, path) for suite, _, path in pairs if os.path.exists(path)]
 
-    def download(self, kernel, folder):
+    def download(self, kernel: Kernel, folder: pathlib.Path) -> list[pathlib.Path]:
         """Downloads the packages of a kernel into a folder, or goes on with what is there; their paths."""
         if not shutil.which("dpkg-deb"):
             raise Failed("dpkg-deb is missing: install dpkg")
@@ -222,6 +244,6 @@ class Archive:
         return sorted(folder.glob("*.deb"))
 
 
-def last_error(output):
+def last_error(output: str) -> str:
     errors = [line[3:] for line in output.splitlines() if line.startswith("E: ")]
     return errors[0] if errors else (output.strip().splitlines() or ["apt-get said nothing"])[-1]

@@ -1,5 +1,7 @@
 """The program and the init of the guests: the static build of this checkout."""
 
+from __future__ import annotations
+
 import os
 import pathlib
 import subprocess
@@ -9,25 +11,26 @@ from kernel.common import ROOT, USAGE, Failed
 
 FOLDER = "build-static"
 PROGRAM, INIT, MISBEHAVE = "src/filemap-uring", "src/filemap-init", "src/misbehave"
+CONFORMANCE = "src/engine-conformance-test"
+
+# $0 is the command that the messages name. The checkout's path is an argument: it must not be a script's text.
+SCRIPT = '. "$1/tools/build.sh" && build "${@:2}"'
 
 
-def build(*targets):
+def build(*targets: str) -> list[pathlib.Path]:
     """Builds targets of the static build folder; their paths."""
-    if subprocess.run([ROOT / "tools" / "setup"], check=False).returncode != 0:
+    stage = ["--tests"] if CONFORMANCE in targets else []
+    if subprocess.run([ROOT / "tools" / "setup", *stage], check=False).returncode != 0:
         raise Failed("what building needs is missing (tools/setup says what, above)")
-    script = f'. "{ROOT}/tools/build.sh"; build {FOLDER} "$1" -Dstatic=true -Dtests=disabled -Dbench=false'
+    options = ["-Dstatic=true", "-Dbench=false", *(["-Dtests=enabled"] if stage else [])]
     for target in targets:
-        if (
-            subprocess.run(
-                ["bash", "-c", script, os.path.abspath(sys.argv[0]), target], check=False
-            ).returncode
-            != 0
-        ):
+        command = ["bash", "-c", SCRIPT, os.path.abspath(sys.argv[0]), str(ROOT), FOLDER, target, *options]
+        if subprocess.run(command, check=False).returncode != 0:
             raise Failed(f"{target} could not be built")
     return [stripped(ROOT / FOLDER / target) for target in targets]
 
 
-def stripped(path):
+def stripped(path: pathlib.Path) -> pathlib.Path:
     """A copy without debug information: that is nine tenths of the program, and a guest unpacks what it gets."""
     copy = path.with_name(path.name + ".guest")
     if not copy.exists() or copy.stat().st_mtime_ns <= path.stat().st_mtime_ns:
@@ -42,9 +45,9 @@ def stripped(path):
     return copy
 
 
-def static_program(path):
+def static_program(name: str) -> pathlib.Path:
     """A program that the user named: it must run where there are no libraries."""
-    path = pathlib.Path(path)
+    path = pathlib.Path(name)
     try:
         data = path.read_bytes()
     except OSError as error:
