@@ -10,20 +10,23 @@ as if it had passed, and one that crashed not at all or with the cases of an ear
 removes those beforehand). testlog.json has the verdict on each meson test, but no cases.
 """
 
+from __future__ import annotations
+
 import collections
 import json
 import pathlib
 import re
 import sys
+import typing
 import xml.etree.ElementTree as ElementTree
 
 PASSED = {"OK", "EXPECTEDFAIL"}
 SKIPPED = {"SKIP", "IGNORED"}
 
 
-def verdicts(logs):
+def verdicts(logs: pathlib.Path) -> dict[str, list[str]]:
     """The results ("OK", "FAIL", "TIMEOUT", …) of each meson test by name; several with --repeat."""
-    results = collections.defaultdict(list)
+    results: dict[str, list[str]] = collections.defaultdict(list)
     for log in logs.glob("testlog*.json"):
         for line in log.read_text(encoding="utf-8").splitlines():
             run = json.loads(line)
@@ -31,22 +34,22 @@ def verdicts(logs):
     return results
 
 
-def cases(logs, names):
+def cases(logs: pathlib.Path, names: typing.Iterable[str]) -> dict[str, list[str]]:
     """The results of the GoogleTest and TAP cases of each meson test by name."""
-    results = collections.defaultdict(list)
+    results: dict[str, list[str]] = collections.defaultdict(list)
     for log in logs.glob("testlog*.junit.xml"):
         # meson copies a test's output as it is, also characters that XML 1.0 does not allow.
         text = re.sub(rb"[\0-\x08\x0b\x0c\x0e-\x1f]", b"?", log.read_bytes())
         for suite in ElementTree.fromstring(text).iter("testsuite"):
             # PROJECT.TEST for TAP, PROJECT.TEST.GTEST-SUITE for GoogleTest, PROJECT for all others.
-            test = suite.get("name").partition(".")[2] + "."
+            test = suite.get("name", "").partition(".")[2] + "."
             owner = max((name for name in names if test.startswith(name + ".")), key=len, default=None)
             if owner:
                 results[owner] += map(case_result, suite.iter("testcase"))
     return results
 
 
-def case_result(case):
+def case_result(case: ElementTree.Element) -> str:
     if case.find("failure") is not None or case.find("error") is not None:
         return "FAIL"
     if case.find("skipped") is not None or case.get("status") == "notrun":
@@ -54,12 +57,12 @@ def case_result(case):
     return "OK"
 
 
-def count(build):
+def count(build: str) -> collections.Counter[str]:
     """The counter of "passed", "failed" and "skipped" of a build folder."""
     logs = pathlib.Path(build, "meson-logs")
     by_test = verdicts(logs)
     by_case = cases(logs, by_test)
-    counter = collections.Counter()
+    counter: collections.Counter[str] = collections.Counter()
     for name, results in by_test.items():
         bad = [result for result in results if result not in PASSED | SKIPPED]
         counted = by_case.get(name, results)

@@ -6,23 +6,27 @@ is given as long as an emulated one would need. The verdict is kept for as long 
 kernel and this QEMU.
 """
 
+from __future__ import annotations
+
 import json
 import os
+import pathlib
 import platform
 import subprocess
 
 from kernel import guest
 from kernel.common import Failed, cache, read_json, replace
+from kernel.store import Image
 
 TRIAL = 20  # seconds for init to speak under KVM, where it works in one or two
 
 
-def usable():
+def usable() -> bool:
     """Whether KVM is worth a trial."""
     return os.access("/dev/kvm", os.R_OK | os.W_OK)
 
 
-def host():
+def host() -> str:
     """What the verdict depends on."""
     try:
         version = subprocess.run(
@@ -33,7 +37,7 @@ def host():
     return f"{platform.release()}, {version.partition(chr(10))[0]}"
 
 
-async def boots(image, init, accelerator):
+async def boots(image: Image, init: pathlib.Path, accelerator: str) -> bool:
     """Whether a guest that only reports its boot does so in time."""
     setup = guest.Setup(
         image, "tmpfs", init, init, None, accelerator, boot_timeout=TRIAL if accelerator == "kvm" else None
@@ -44,7 +48,7 @@ async def boots(image, init, accelerator):
         return False
 
 
-async def choose(image, init):
+async def choose(image: Image, init: pathlib.Path) -> tuple[str, str]:
     """(accelerator, how that was decided)."""
     if not usable():
         return "tcg", "no KVM here"

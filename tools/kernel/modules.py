@@ -5,28 +5,32 @@ modules themselves: the section .modinfo has NUL-ended "name=value" strings, of 
 modules and "softdep" says "pre: …" and "post: …" (modprobe.d(5)). A name that no file has is built in.
 """
 
+from __future__ import annotations
+
 import lzma
+import pathlib
 import re
 import shutil
 import struct
 import subprocess
+import typing
 
 from kernel.common import CANNOT_RUN, Failed
 
 SUFFIX = re.compile(r"\.ko(\.(xz|gz|zst))?$")
 
 
-def module_name(path):
+def module_name(path: pathlib.Path) -> str:
     """crc32c_intel of …/crc32c-intel.ko.xz: file names and modinfo mix - and _."""
     return SUFFIX.sub("", path.name).replace("-", "_")
 
 
-def find(folder):
+def find(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     """{name: path} of all modules below a folder."""
     return {module_name(path): path for path in sorted(folder.rglob("*.ko*")) if SUFFIX.search(path.name)}
 
 
-def read(path):
+def read(path: pathlib.Path) -> bytes:
     """The module as the kernel takes it: not every kernel unpacks them itself."""
     data = path.read_bytes()
     if path.name.endswith(".xz"):
@@ -39,7 +43,7 @@ def read(path):
     return data
 
 
-def modinfo(module):
+def modinfo(module: bytes) -> list[tuple[str, str]]:
     """The (name, value) pairs of a module's .modinfo section, in a 64-bit little-endian ELF file."""
     if module[:6] != b"\x7fELF\x02\x01":
         raise ValueError("not a 64-bit little-endian ELF file")
@@ -47,14 +51,16 @@ def modinfo(module):
     size, count, names_index = struct.unpack_from("<HHH", module, 0x3A)
     sections = [struct.unpack_from("<IIQQQQ", module, table + n * size) for n in range(count)]
     names = sections[names_index][4]
-    for name, _, _, _, offset, length in sections:
-        if module[names + name :].startswith(b".modinfo\0"):
+    for at, _, _, _, offset, length in sections:
+        if module[names + at :].startswith(b".modinfo\0"):
             strings = module[offset : offset + length].decode(errors="replace").split("\0")
-            return [tuple(text.split("=", 1)) for text in strings if "=" in text]
+            return [
+                (name, value) for name, equals, value in (text.partition("=") for text in strings) if equals
+            ]
     return []
 
 
-def needs(module):
+def needs(module: bytes) -> tuple[list[str], list[str]]:
     """The modules that are to be loaded before this one: (those it cannot do without, the soft ones)."""
     hard, soft = [], []
     for name, value in modinfo(module):
@@ -66,14 +72,19 @@ def needs(module):
     return hard, soft
 
 
-def in_order(wanted, available, needs_of):
+def in_order(
+    wanted: typing.Iterable[str],
+    available: typing.Container[str],
+    needs_of: typing.Callable[[str], tuple[list[str], list[str]]],
+) -> list[str]:
     """The wanted modules and all that they need, each after its needs.
 
     `available` has the names that exist as files; `needs_of(name)` is (hard, soft). Others are built in.
     """
-    order, path = [], []
+    order: list[str] = []
+    path: list[str] = []
 
-    def visit(name, soft):
+    def visit(name: str, soft: bool) -> None:
         if name not in available or name in order:
             return
         if name in path:
@@ -100,7 +111,7 @@ CONTROLLERS = {"nvme": ["nvme"], "virtio": ["virtio_blk"], "sata": ["ahci", "sd_
 # Each needs CRC-32C. Where that is a module (crc32c_cryptoapi on 6.16 to 6.18), modules ask for it by an alias,
 # which only depmod's tables resolve.
 CHECKSUM = ["crc32c_generic", "crc32c_cryptoapi"]
-FILESYSTEMS = {
+FILESYSTEMS: dict[str, list[str]] = {
     "ext4": [*CHECKSUM, "ext4"],
     "xfs": [*CHECKSUM, "xfs"],
     "btrfs": [*CHECKSUM, "btrfs"],
@@ -108,7 +119,7 @@ FILESYSTEMS = {
 }
 
 
-def built_in(folder):
+def built_in(folder: pathlib.Path) -> set[str]:
     """The names of the modules that are part of the kernel's image, where modules.builtin tells."""
     return {
         SUFFIX.sub("", line.rpartition("/")[2]).replace("-", "_")
@@ -117,7 +128,7 @@ def built_in(folder):
     }
 
 
-def controllers(folder):
+def controllers(folder: pathlib.Path | None) -> list[str]:
     """Where to attach a disk: on a controller that has a driver, or on each where nobody can tell."""
     if folder is None:
         return list(CONTROLLERS)
@@ -126,14 +137,14 @@ def controllers(folder):
     return usable[:1] or list(CONTROLLERS)
 
 
-def for_guest(folder, filesystem):
+def for_guest(folder: pathlib.Path | None, filesystem: str) -> list[tuple[str, bytes]]:
     """[(file name, contents)] of what a guest must load for a filesystem, in order."""
     if folder is None:
         return []
     found = find(folder)
-    contents = {}
+    contents: dict[str, bytes] = {}
 
-    def load(name):
+    def load(name: str) -> bytes:
         if name not in contents:
             contents[name] = read(found[name])
         return contents[name]
