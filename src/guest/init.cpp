@@ -2,17 +2,19 @@
 //
 // Linux unpacks the initramfs, starts this as /init, and panics when it ends; so it never returns.
 // It does, in this order: mount the kernel's filesystems, load the listed modules, open the
-// channels to the host, mount the disk, run the program, send what came of it, power off. It is
-// linked statically: a guest has no libraries.
+// channels to the host, mount the disk, run the program, send what came of it, wait until the host
+// has it, power off. It is linked statically: a guest has no libraries.
 //
 // What to do is in /experiment, made by tools/kernel/guest.py: "NAME=VALUE" records, each ended by
 // a NUL, as program arguments may hold anything else. (On the kernel's command line, arguments
 // quote badly.)
 //
 // Two channels lead to the host, each a virtio-serial port found by its name or, where the kernel
-// has none, a serial port: "output" takes what the program prints, "result" takes records "NAME
-// LENGTH\nBYTES\n". The last record is "end" with a checksum of all before it; the host believes
-// nothing without it, as a guest can die at any point of this file.
+// has none, a serial port: "output" takes what the program prints and then `end_of_output`,
+// "result" takes records "NAME LENGTH\nBYTES\n". The last record is "end" with a checksum of all
+// before it; the host believes nothing without it, as a guest can die at any point of this file.
+// What was written may still be on its way when write(2) has returned, and a power-off would lose
+// it: the host answers the end with a byte on the result channel, when it has everything.
 
 #include <algorithm>
 #include <array>
@@ -28,6 +30,7 @@
 #include <fstream>
 #include <iterator>
 #include <optional>
+#include <poll.h>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -40,6 +43,7 @@
 #include <termios.h>
 #include <thread>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -49,11 +53,16 @@ using namespace std::chrono_literals;
 
 constexpr const char* mount_point = "/mnt";
 constexpr const char* json_file = "/run/result.json";
+constexpr std::string_view end_of_output("\0filemap-init: the output ends\n", 31);
+// For a guest that nobody listens to; a host that has gone away has ended its guest.
+constexpr int patience_for_answer = 60'000;  // ms
 
 struct experiment {
   std::vector<std::string> modules;    ///< paths in the initramfs, in the order of loading
   std::string filesystem;              ///< of the disk, or "tmpfs", or empty for none
-  std::string mount_options;           ///< as for mount(2)'s data
+  std::string mount_options;           ///< as for mount(8)'s -o
+  std::vector<std::string> settings;   ///< "NAME=VALUE", as for sysctl(8)
+  std::string temporary = "/tmp";      ///< TMPDIR of the program
   std::vector<std::string> arguments;  ///< argv of the program; empty to only report the boot
   std::chrono::seconds timeout{600};   ///< of the program
 };
@@ -85,6 +94,8 @@ experiment read_experiment() {
     if (name == "module") read.modules.push_back(value);
     if (name == "filesystem") read.filesystem = value;
     if (name == "mount_options") read.mount_options = value;
+    if (name == "setting") read.settings.push_back(value);
+    if (name == "temporary") read.temporary = value;
     if (name == "argument") read.arguments.push_back(value);
     if (name == "timeout") read.timeout = std::chrono::seconds(std::stoll(value));
   }
@@ -163,10 +174,10 @@ std::optional<std::string> virtio_port(const std::string& name) {
 int open_channel(const std::string& name, const char* serial_port) {
   const bool virtio = ::access("/sys/class/virtio-ports", F_OK) == 0;
   const auto port = eventually(virtio ? 10s : 0s, [&] { return virtio_port("filemap." + name); });
-  const int channel = ::open(port.value_or(serial_port).c_str(), O_WRONLY | O_NOCTTY | O_CLOEXEC);
+  const int channel = ::open(port.value_or(serial_port).c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC);
   termios settings{};
   if (channel >= 0 && !port && ::tcgetattr(channel, &settings) == 0) {
-    ::cfmakeraw(&settings);  // or it would send \r\n for \n
+    ::cfmakeraw(&settings);  // or it would send \r\n for \n, and echo what the host answers
     ::tcsetattr(channel, TCSANOW, &settings);
   }
   return channel;
@@ -180,6 +191,14 @@ std::uint32_t crc32(std::uint32_t crc, std::string_view bytes) {
     for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0xedb88320U : 0);
   }
   return ~crc;
+}
+
+void write_all(int channel, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const auto written = ::write(channel, bytes.data(), bytes.size());
+    if (written < 0 && errno != EINTR) return;  // nobody to tell: the end will be missing
+    if (written > 0) bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
 }
 
 class result_channel {
@@ -196,17 +215,19 @@ class result_channel {
     std::array<char, 9> digits{};
     std::snprintf(digits.data(), digits.size(), "%08x", crc_);
     send("end", digits.data());
-    ::tcdrain(channel_);
+  }
+
+  /// Until the host has read all that was sent, or is not there to answer.
+  void wait_for_answer() const {
+    pollfd answer{channel_, POLLIN, 0};
+    while (::poll(&answer, 1, patience_for_answer) < 0 && errno == EINTR) {
+    }
   }
 
  private:
   void write(std::string_view bytes) {
     crc_ = crc32(crc_, bytes);
-    while (!bytes.empty()) {
-      const auto written = ::write(channel_, bytes.data(), bytes.size());
-      if (written < 0 && errno != EINTR) return;  // nobody to tell: the end will be missing
-      if (written > 0) bytes.remove_prefix(static_cast<std::size_t>(written));
-    }
+    write_all(channel_, bytes);
   }
 
   int channel_;
@@ -233,12 +254,43 @@ std::string find_disk() {
                    (there.empty() ? " none" : there));
 }
 
+struct mount_options {
+  unsigned long flags = 0;
+  std::string data;
+};
+
+/// mount(8)'s words: those that are the same for all filesystems are flags of mount(2).
+mount_options parse_mount_options(std::string_view words) {
+  constexpr std::pair<std::string_view, unsigned long> flags[] = {
+      {"ro", MS_RDONLY},         {"rw", 0},
+      {"sync", MS_SYNCHRONOUS},  {"dirsync", MS_DIRSYNC},
+      {"noatime", MS_NOATIME},   {"nodiratime", MS_NODIRATIME},
+      {"relatime", MS_RELATIME}, {"strictatime", MS_STRICTATIME},
+      {"lazytime", MS_LAZYTIME}, {"nosuid", MS_NOSUID},
+      {"nodev", MS_NODEV},       {"noexec", MS_NOEXEC}};
+  mount_options parsed;
+  while (!words.empty()) {
+    const auto word = words.substr(0, words.find(','));
+    words.remove_prefix(std::min(word.size() + 1, words.size()));
+    const auto* const flag = std::find_if(std::begin(flags), std::end(flags),
+                                          [&](const auto& known) { return known.first == word; });
+    if (flag != std::end(flags)) {
+      parsed.flags |= flag->second;
+    } else {
+      parsed.data += (parsed.data.empty() ? "" : ",") + std::string(word);
+    }
+  }
+  return parsed;
+}
+
 std::string mount_disk(const experiment& asked) {
   if (asked.filesystem.empty()) return "none";
   const auto disk = asked.filesystem == "tmpfs" ? "tmpfs" : find_disk();
-  if (::mount(disk.c_str(), mount_point, asked.filesystem.c_str(), 0,
-              asked.mount_options.empty() ? nullptr : asked.mount_options.c_str()) != 0) {
-    throw cannot_run(with_reason("mount -t " + asked.filesystem + " " + disk));
+  const auto options = parse_mount_options(asked.mount_options);
+  if (::mount(disk.c_str(), mount_point, asked.filesystem.c_str(), options.flags,
+              options.data.c_str()) != 0) {
+    const auto how = asked.mount_options.empty() ? "" : " -o " + asked.mount_options;
+    throw cannot_run(with_reason("mount -t " + asked.filesystem + how + " " + disk));
   }
   return asked.filesystem + " on " + disk;
 }
@@ -248,6 +300,20 @@ void write_setting(const char* path, const char* value) {
   if (file < 0) return;  // not every kernel has every setting
   [[maybe_unused]] const auto written = ::write(file, value, std::strlen(value));
   ::close(file);
+}
+
+/// Sets NAME=VALUE, as sysctl(8) does.
+void apply_setting(const std::string& setting) {
+  const auto equals = setting.find('=');
+  std::string path = "/proc/sys/" + setting.substr(0, equals);
+  std::replace(path.begin(), path.end(), '.', '/');
+  const auto value = setting.substr(equals + 1);
+  const int file = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  const bool done = file >= 0 && ::write(file, value.data(), value.size()) >= 0;
+  const int error = errno;
+  ::close(file);
+  errno = error;
+  if (!done) throw cannot_run(with_reason("sysctl " + setting));
 }
 
 [[noreturn]] void become_program(const experiment& asked, int output) {
@@ -260,8 +326,8 @@ void write_setting(const char* path, const char* value) {
   argv.reserve(asked.arguments.size() + 1);
   for (const auto& argument : asked.arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
-  std::array<char*, 3> environment = {const_cast<char*>("PATH=/"), const_cast<char*>("TMPDIR=/tmp"),
-                                      nullptr};
+  auto temporary = "TMPDIR=" + asked.temporary;
+  std::array<char*, 3> environment = {const_cast<char*>("PATH=/"), temporary.data(), nullptr};
   ::execve(argv.front(), argv.data(), environment.data());
   std::perror(argv.front());
   ::_exit(127);
@@ -277,6 +343,7 @@ void run_program(const experiment& asked, int output, result_channel& result) {
     const pid_t pid = ::waitpid(-1, &status, WNOHANG);  // and reaps orphans, as process 1 must
     return pid == program;
   });
+  if (ended) write_all(output, end_of_output);
   if (ended && WIFEXITED(status)) result.send("exited", std::to_string(WEXITSTATUS(status)));
   if (ended && WIFSIGNALED(status)) result.send("killed", std::to_string(WTERMSIG(status)));
   if (!ended) {
@@ -291,12 +358,12 @@ void run_experiment(result_channel& result) {
   if (asked.arguments.empty()) return;
   const int output = open_channel("output", "/dev/ttyS1");
   result.send("mounted", mount_disk(asked));
+  for (const auto& setting : asked.settings) apply_setting(setting);
   write_setting("/proc/sys/kernel/sysrq", "1");
   write_setting("/proc/sys/kernel/hung_task_timeout_secs", "30");
   write_setting("/dev/kmsg", "<5>filemap-init: the program starts");
   result.send("started", "");
   run_program(asked, output, result);
-  ::tcdrain(output);
 }
 
 void serve() {
@@ -318,6 +385,7 @@ void serve() {
     result.send("failed", error.what());
   }
   result.send_end();
+  result.wait_for_answer();
 }
 
 }  // namespace

@@ -1,7 +1,11 @@
 // What a guest can do wrong, for the tests of tools/kernel-run: it is run in place of
 // filemap-uring.
 //
-//   misbehave exit N | kill N | panic | warn | hang | reset | echo ARGUMENT…
+//   misbehave exit N | kill N | panic | warn | hang | reset | echo ARGUMENT… |
+//             result N | print N | show FILE…
+//
+// result and print leave or print N bytes, more than any channel holds; show prints the block size
+// of the disk, and files.
 //
 // Arguments that kernel-run adds (--dir, --json, --progress and their values) are ignored, except
 // by echo.
@@ -10,8 +14,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fcntl.h>
+#include <fstream>
+#include <sstream>
+#include <string>
 #include <string_view>
 #include <sys/reboot.h>
+#include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -25,6 +33,14 @@ void sysrq(char command) {
 void log_to_kernel(std::string_view line) {
   const int file = ::open("/dev/kmsg", O_WRONLY);
   if (file < 0 || ::write(file, line.data(), line.size()) < 0) std::perror("/dev/kmsg");
+}
+
+/// N bytes: numbered lines.
+std::string numbered(std::size_t bytes) {
+  std::string text;
+  for (std::size_t line = 0; text.size() < bytes; ++line) text += std::to_string(line) + "\n";
+  text.resize(bytes);
+  return text;
 }
 
 }  // namespace
@@ -44,6 +60,17 @@ int main(int argc, char** argv) {
   }
   utsname kernel{};
   if (what == "bad-since" && ::uname(&kernel) == 0) return std::atoi(kernel.release) >= number;
+  const auto text = numbered(static_cast<std::size_t>(number));
+  if (what == "print") std::fputs(text.c_str(), stdout);
+  if (what == "result") std::ofstream("/run/result.json") << text;
+  if (struct statvfs disk{}; what == "show" && ::statvfs("/mnt", &disk) == 0) {
+    std::printf("block size %lu\n", disk.f_bsize);
+    for (int i = 2; i < argc; ++i) {
+      std::ostringstream contents;
+      contents << std::ifstream(argv[i]).rdbuf();
+      std::fputs(contents.str().c_str(), stdout);
+    }
+  }
   for (int i = 2; what == "echo" && i < argc; ++i) std::printf("[%s]\n", argv[i]);
   return 0;
 }

@@ -4,8 +4,11 @@ A guest writes to a temporary overlay (QEMU's snapshot=on, a file that QEMU unli
 opened it), so images are shared by all guests and nothing is left whatever kills a guest.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
+import pathlib
 import shutil
 import subprocess
 
@@ -24,7 +27,7 @@ MAKE = {
 }
 PACKAGE = {"ext4": "e2fsprogs", "xfs": "xfsprogs", "btrfs": "btrfs-progs"}
 # Newer tools have features that are to be turned off by name, older ones do not know the name.
-IF_KNOWN = {
+IF_KNOWN: dict[str, list[list[str]]] = {
     "ext4": [["-O", "^metadata_csum_seed,^orphan_file"]],
     "xfs": [
         ["-i", "nrext64=0"],
@@ -34,9 +37,11 @@ IF_KNOWN = {
     "btrfs": [],
 }
 FILESYSTEMS = [*MAKE, "tmpfs"]
+# The options whose value is a list of settings, "NAME=VALUE" or "FEATURE" or "^FEATURE", which the tools take once.
+LISTS: dict[str, set[str]] = {"ext4": {"-O"}, "xfs": {"-m", "-i", "-n"}, "btrfs": set()}
 
 
-def tool(filesystem):
+def tool(filesystem: str) -> str:
     """The path of the command that makes a filesystem; often outside a user's PATH."""
     name = MAKE[filesystem][0]
     found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
@@ -45,20 +50,44 @@ def tool(filesystem):
     return found
 
 
-def candidates(filesystem):
-    """[(command, image)] to try, the most careful command first."""
+def joined(words: list[str], more: list[str], lists: set[str]) -> list[str]:
+    """The options of both; of settings that both have, those of `more`."""
+
+    def name_of(setting: str) -> str:
+        return setting.partition("=")[0].lstrip("^")
+
+    result, rest = list(words), list(more)
+    while rest:
+        option = rest.pop(0)
+        if option not in lists or option not in result or not rest:
+            result.append(option)
+            continue
+        at = result.index(option) + 1
+        settings = rest.pop(0).split(",")
+        names = {name_of(setting) for setting in settings}
+        kept = [setting for setting in result[at].split(",") if name_of(setting) not in names]
+        result[at] = ",".join(kept + settings)
+    return result
+
+
+def candidates(filesystem: str, asked: list[str]) -> list[tuple[list[str], pathlib.Path]]:
+    """[(command, image)] to try, the most careful command first; `asked` are options of the user's."""
     base = [tool(filesystem), *MAKE[filesystem][1:]]
     tried = []
-    for more in [*reversed(IF_KNOWN[filesystem]), []]:
-        command = base + more
+    none: list[str] = []
+    for more in [*reversed(IF_KNOWN[filesystem]), none]:
+        command = joined(joined(base, more, LISTS[filesystem]), asked, LISTS[filesystem])
         tag = hashlib.sha256(f"{SIZE} {command[1:]}".encode()).hexdigest()[:12]
         tried.append((command, cache("disks") / f"{filesystem}-{tag}.img"))
     return tried
 
 
-def image(filesystem):
-    """(path, options): the pristine image, made if it is not there, and the options it was made with."""
-    tried = candidates(filesystem)
+def image(filesystem: str, asked: list[str] | None = None) -> tuple[pathlib.Path, str]:
+    """(path, options): the pristine image, made if it is not there, and the options it was made with.
+
+    `asked` are options of the user's for the tool that makes it, beside ours.
+    """
+    tried = candidates(filesystem, asked or [])
     with locked(cache("disks") / f"{filesystem}.lock"):
         for command, path in tried:
             if path.exists():
@@ -70,14 +99,14 @@ def image(filesystem):
     raise Failed(f"{' '.join(tried[-1][0])} failed: {error}")
 
 
-def make(command, path):
+def make(command: list[str], path: pathlib.Path) -> str | None:
     """Makes an image; the reason if it could not be."""
     temporary = path.with_suffix(".part")
     try:
         with open(temporary, "wb") as file:
             file.truncate(SIZE)
         done = subprocess.run(
-            [*command, temporary], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [*command, temporary], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
         )
         if done.returncode != 0:
             return " ".join(done.stdout.split())[:300] or f"exit status {done.returncode}"

@@ -1,16 +1,20 @@
 """One run of one guest in QEMU, and what came of it.
 
-Everything goes through pipes and memory: the initramfs is a memfd; the kernel's console, the program's output
-and the result of src/guest/init.cpp are pipes that QEMU has as /dev/fd/N; the disk's overlay is a file that
-QEMU unlinks when it has opened it. So nothing is left in the file system, whatever ends this process. QEMU
+Everything goes through pipes and memory: the initramfs is a memfd; the kernel's console and the program's output
+are pipes that QEMU has as /dev/fd/N, the result of src/guest/init.cpp comes through a pair of sockets, as it is
+answered; the disk's overlay is a file that QEMU unlinks when it has opened it. So nothing is left in the file system, whatever ends this process. QEMU
 itself asks the kernel to be killed with the thread that started it (PR_SET_PDEATHSIG), which also works when
 that is killed with SIGKILL.
 
 A guest is believed only if its result ends with the end marker and its checksum is right. A panic under
-panic=-1 and -no-reboot ends QEMU with status 0, so that status says nothing.
+panic=-1 and -no-reboot ends QEMU with status 0, so that status says nothing. What a guest has written is on its
+way for as long as QEMU is busy, and a power-off would lose it; so the guest stays until the end is answered.
 """
 
+from __future__ import annotations
+
 import asyncio
+import contextlib
 import ctypes
 import dataclasses
 import math
@@ -19,19 +23,22 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
+import typing
 import zlib
 
-from kernel import cpio, disk, modules
+from kernel import arguments, cpio, disk, modules
 from kernel.common import CANNOT_RUN, ENVIRONMENT, FORBIDDEN, HANG, OK, Failed
 from kernel.store import Image
 
 QEMU = "qemu-system-x86_64"
 CPUS = 2  # one stalled on 5.6 under emulation
 MEMORY = 1024  # MiB
-MOUNT_POINT, JSON_FILE = "/mnt", "/run/result.json"  # as in src/guest/init.cpp
-STARTED = "filemap-init: the program starts"  # as in src/guest/init.cpp
+# As in src/guest/init.cpp.
+STARTED = "filemap-init: the program starts"
+END_OF_OUTPUT = b"\0filemap-init: the output ends\n"
 
 # Seconds without a line on the console until init speaks; in all, five times as many. Emulated guests took 2 to 5
 # seconds to init on a machine of their own, and up to 80 beside a dozen compilers.
@@ -40,9 +47,8 @@ TIMEOUT = {"kvm": 600, "tcg": 1800}  # seconds for the program; a loop of it has
 # no_timer_check: on a busy machine the timer of an emulated guest can miss the moment in which the kernel looks
 # for it, which then panics: "IO-APIC + timer doesn't work!" (in 3 of 40 boots beside a dozen compilers).
 KERNEL_OPTIONS = "console=ttyS0 loglevel=7 panic=-1 random.trust_cpu=on no_timer_check"
-ROUND_TIMEOUT = "60s"  # of an emulated guest; 10 s is the program's own, for a machine that is its own
-GRACE = 20  # seconds from the program's time-out, told by init, to giving the guest up
-POWER_OFF = 3  # seconds from the end marker to not waiting any longer
+GRACE = 20  # seconds without a byte of the result, after the program's time-out, to giving the guest up
+POWER_OFF = 3  # seconds from the answer to the end marker to not waiting any longer
 
 
 @dataclasses.dataclass
@@ -53,13 +59,17 @@ class Setup:
     filesystem: str
     program: pathlib.Path
     init: pathlib.Path
-    arguments: list
+    arguments: list[str] | None  # None: only report the boot
     accelerator: str = "tcg"
     timeout: float | None = None  # seconds
     boot_timeout: float | None = None  # seconds
     memory: int = MEMORY
-    json: bool = True  # whether the program takes --dir, --json and --progress
+    is_ours: bool = True  # whether the program is filemap-uring, which is told where and how
     attach_disk: bool = True
+    mkfs_options: list[str] = dataclasses.field(default_factory=list)
+    mount_options: str = ""  # as mount(8)'s -o
+    sysctl: list[str] = dataclasses.field(default_factory=list)  # NAME=VALUE
+    temporary: str = "/tmp"  # TMPDIR of the program
 
 
 @dataclasses.dataclass
@@ -70,7 +80,7 @@ class Outcome:
     what: str  # one word
     why: str  # one line; empty when the word says all
     json: bytes | None = None
-    findings: list = dataclasses.field(default_factory=list)  # lines of the kernel's log
+    findings: list[str] = dataclasses.field(default_factory=list)  # lines of the kernel's log
     release: str = ""  # of the kernel that ran, as it says itself
     boot_seconds: float | None = None  # from QEMU's start to init
     seconds: float = 0  # from QEMU's start to the verdict
@@ -80,33 +90,62 @@ class Outcome:
 class ResultStream:
     """Reads the records "NAME LENGTH\\nBYTES\\n" that init sends, as they come."""
 
-    def __init__(self):
-        self.records = {}
+    HEAD = re.compile(rb"(\w{1,20}) (\d{1,12})\n")
+
+    def __init__(self) -> None:
+        self.records: dict[str, bytes] = {}
         self.ended = False
-        self._buffer = b""
+        self.received = 0  # bytes
+        self._buffer = bytearray()
         self._checksum = 0
 
-    def feed(self, data):
+    def feed(self, data: bytes) -> None:
+        self.received += len(data)
         self._buffer += data
         while not self.ended and (record := self._next()):
             name, value, size = record
             if name == "end":
                 self.ended = value == b"%08x" % self._checksum
-                self._buffer = b""  # if the checksum is wrong, nothing that follows is believed either
+                self._buffer.clear()  # if the checksum is wrong, nothing that follows is believed either
                 return
             self._checksum = zlib.crc32(self._buffer[:size], self._checksum)
-            self._buffer = self._buffer[size:]
+            del self._buffer[:size]
             self.records[name] = value
 
-    def _next(self):
-        head, newline, _ = self._buffer.partition(b"\n")
-        match = re.fullmatch(rb"(\w+) (\d+)", head)
-        if not newline or not match:
+    def _next(self) -> tuple[str, bytes, int] | None:
+        match = self.HEAD.match(self._buffer)
+        if not match:
             return None
-        start, length = len(head) + 1, int(match[2])
+        start, length = match.end(), int(match[2])
         if self._buffer[start + length : start + length + 1] != b"\n":
             return None  # not all of it is here, or it is damaged
-        return match[1].decode(), self._buffer[start : start + length], start + length + 1
+        return match[1].decode(), bytes(self._buffer[start : start + length]), start + length + 1
+
+
+class OutputStream:
+    """What the program prints, without the mark that init puts behind it."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """What is known to be the program's."""
+        if self.ended:
+            return b""  # of a process that it left behind
+        data = self._held + data
+        text, mark, _ = data.partition(END_OF_OUTPUT)
+        self.ended, self._held = bool(mark), b""
+        if not self.ended:
+            at = data.rfind(END_OF_OUTPUT[:1])
+            if at >= 0 and END_OF_OUTPUT.startswith(data[at:]):
+                text, self._held = data[:at], data[at:]
+        return text
+
+    def rest(self) -> bytes:
+        """What was held back, when nothing more comes."""
+        held, self._held = self._held, b""
+        return held
 
 
 # --- the verdict ----------------------------------------------------------------------------------
@@ -121,7 +160,7 @@ WARNING = re.compile(
 )
 
 
-def findings(console):
+def findings(console: str) -> tuple[list[str], list[str]]:
     """What a kernel's log has against it since the program started: (panics and oopses, warnings)."""
     text = console.replace("\r", "")
     panics = PANIC.findall(text)
@@ -136,12 +175,14 @@ def findings(console):
     return oopses + panics, warnings
 
 
-def last_line(console):
+def last_line(console: str) -> str:
     lines = [line.strip() for line in console.replace("\r", "").splitlines() if line.strip()]
     return lines[-1][:200] if lines else "nothing"
 
 
-def judge(records, ended, console, timed_out):
+def judge(
+    records: dict[str, bytes], ended: bool, console: str, timed_out: str | None
+) -> tuple[int, str, str]:
     """(status, word, reason) of a guest, from what is known of it.
 
     records, ended: what init sent, and whether the end marker came. timed_out: the phase that was given
@@ -187,7 +228,7 @@ WORDS = {
 }
 
 
-def program_verdict(records):
+def program_verdict(records: dict[str, bytes]) -> tuple[int, str, str]:
     if "timeout" in records:
         return HANG, "hang", f"the program did not end within {records['timeout'].decode()} s"
     if "killed" in records:
@@ -210,33 +251,21 @@ def program_verdict(records):
 # --- QEMU -----------------------------------------------------------------------------------------
 
 
-def with_tests(arguments):
-    """(the arguments, {path in the guest: contents}): litmus tests that are files here go along."""
-    there, files = [], {}
-    for argument in arguments:
-        if argument.endswith(".litmus") and os.path.isfile(argument):
-            path = f"tests/{len(files)}/{os.path.basename(argument)}"
-            files[path] = pathlib.Path(argument).read_bytes()
-            argument = f"/{path}"
-        there.append(argument)
-    return there, files
-
-
-def experiment_file(setup, loaded):
+def experiment_file(setup: Setup, loaded: list[tuple[str, bytes]]) -> bytes:
     """/experiment of the guest, which src/guest/init.cpp reads."""
     records = [("module", f"/modules/{name}") for name, _ in loaded]
     if setup.arguments is not None:
-        argv = ["/program", *with_tests(setup.arguments)[0]]
-        if setup.json:
-            argv += ["--dir", MOUNT_POINT, "--json", JSON_FILE, "--progress", "never"]
-            if setup.accelerator == "tcg" and not any(word.startswith("--round-timeout") for word in argv):
-                argv += ["--round-timeout", ROUND_TIMEOUT]
+        argv = ["/program", *arguments.with_tests(setup.arguments)[0]]
+        if setup.is_ours:
+            argv += [word for pair in arguments.added(setup.arguments, setup.accelerator) for word in pair]
         records += [("filesystem", setup.filesystem), ("timeout", str(math.ceil(timeouts(setup)[1])))]
+        records += [("mount_options", setup.mount_options), ("temporary", setup.temporary)]
+        records += [("setting", setting) for setting in setup.sysctl]
         records += [("argument", argument) for argument in argv]
     return b"".join(f"{name}={value}".encode() + b"\0" for name, value in records)
 
 
-def timeouts(setup):
+def timeouts(setup: Setup) -> tuple[float, float]:
     """(for the boot, for the program), in seconds."""
     return (
         setup.boot_timeout or BOOT_TIMEOUT[setup.accelerator],
@@ -244,23 +273,23 @@ def timeouts(setup):
     )
 
 
-def initramfs(setup):
+def initramfs(setup: Setup) -> bytes:
     loaded = modules.for_guest(setup.image.modules, setup.filesystem)
     files = {"init": setup.init.read_bytes(), "experiment": experiment_file(setup, loaded)}
     if setup.arguments is not None:
-        files |= {"program": setup.program.read_bytes(), **with_tests(setup.arguments)[1]}
+        files |= {"program": setup.program.read_bytes(), **arguments.with_tests(setup.arguments)[1]}
     files |= {f"modules/{name}": data for name, data in loaded}
     return cpio.archive(files)
 
 
-def disk_options(setup):
+def disk_options(setup: Setup) -> list[str]:
     """QEMU's options for the disk: one file on each controller that the kernel may have a driver for.
 
     Each has an overlay of its own, and init mounts only one of them.
     """
     if setup.filesystem == "tmpfs" or setup.arguments is None or not setup.attach_disk:
         return []
-    path, _ = disk.image(setup.filesystem)
+    path, _ = disk.image(setup.filesystem, setup.mkfs_options)
     devices = {
         "nvme": ["-device", "nvme,drive=nvme,serial=filemap"],
         "virtio": ["-device", "virtio-blk-pci,drive=virtio"],
@@ -276,8 +305,8 @@ def disk_options(setup):
     return options
 
 
-def command(setup, initrd, pipes):
-    """QEMU's command line. `pipes` are file descriptors by channel."""
+def command(setup: Setup, initrd: int, ends: dict[str, int]) -> list[str]:
+    """QEMU's command line. `ends` are file descriptors by channel."""
     accelerator = {
         "kvm": ["-accel", "kvm", "-cpu", "host"],
         "tcg": ["-accel", "tcg,thread=multi", "-cpu", "max"],
@@ -305,8 +334,12 @@ def command(setup, initrd, pipes):
         "-device",
         "virtio-serial-pci",
     ]
-    for name, pipe in pipes.items():
-        line += ["-chardev", f"file,id={name},path=/dev/fd/{pipe}"]
+    for name, end in ends.items():
+        answered = name in Guest.ANSWERED
+        line += [
+            "-chardev",
+            f"socket,id={name},fd={end}" if answered else f"file,id={name},path=/dev/fd/{end}",
+        ]
     # The first serial port is the console; the others serve kernels without virtio_console.
     for name in ("console", "output2", "result2"):
         line += ["-serial", f"chardev:{name}"]
@@ -315,12 +348,12 @@ def command(setup, initrd, pipes):
     return line + disk_options(setup)
 
 
-def die_with_parent():
+def die_with_parent() -> typing.Callable[[], None]:
     """Called in the child: the kernel kills it when the thread that made it is gone."""
     libc = ctypes.CDLL(None, use_errno=True)
     parent = os.getpid()
 
-    def in_child():
+    def in_child() -> None:
         libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
         if os.getppid() != parent:
             os._exit(1)
@@ -328,21 +361,29 @@ def die_with_parent():
     return in_child
 
 
+def sockets() -> tuple[int, int]:
+    """The two ends of a channel that leads both ways."""
+    ours, theirs = socket.socketpair()
+    return ours.detach(), theirs.detach()
+
+
 class Guest:
     """A running guest."""
 
     CHANNELS = ("console", "output", "result", "output2", "result2", "stderr")
+    ANSWERED = ("result", "result2")
 
-    def __init__(self, setup, on_output=None):
+    def __init__(self, setup: Setup, on_output: typing.Callable[[bytes], None] | None = None) -> None:
         self._setup = setup
         self._on_output = on_output
         self._texts = {"console": bytearray(), "stderr": bytearray()}
         self._streams = {"result": ResultStream(), "result2": ResultStream()}
+        self._outputs = {"output": OutputStream(), "output2": OutputStream()}
         self._changed = asyncio.Event()
-        self._reading = {}  # channel → the end to read from
-        self._open = set()  # the channels that have not ended
+        self._reading: dict[str, int] = {}  # channel → the end to read from
+        self._open: set[str] = set()  # the channels that have not ended
 
-    async def run(self):
+    async def run(self) -> Outcome:
         """Runs it to its end; the outcome."""
         begin = time.monotonic()
         boot_timeout, timeout = timeouts(self._setup)
@@ -358,14 +399,18 @@ class Guest:
                     lambda: "started" in self._result.records or self._over(), boot_timeout
                 ):
                     timed_out = "boot"
-                elif not await self._wait(self._over, timeout + GRACE):
+                elif not await self._arriving(self._over, timeout + GRACE):
                     timed_out = "run"
             if not timed_out:
+                await self._arriving(self._has_everything, GRACE)
+                self._answer()
                 await self._wait(lambda: not self._open, POWER_OFF)
         finally:
             process.kill()
             process.wait()
             self._drain()
+            for stream in self._outputs.values():
+                self._show(stream.rest())
         result, console = self._result, self._text("console")
         if "booted" not in result.records and process.returncode not in (0, -signal.SIGKILL):
             complaint = self._text("stderr").strip().splitlines() or [f"exit status {process.returncode}"]
@@ -385,25 +430,25 @@ class Guest:
             console=console,
         )
 
-    def _start(self):
+    def _start(self) -> subprocess.Popen[bytes]:
         if not shutil.which(QEMU):
             raise Failed(f"{QEMU} is missing: install qemu-system-x86, or run tools/setup --vm")
         initrd = os.memfd_create("initramfs")
-        ends = {}
+        ends: dict[str, int] = {}
         try:
             with open(initrd, "wb", closefd=False) as file:
                 file.write(initramfs(self._setup))
             for name in self.CHANNELS:
-                self._reading[name], ends[name] = os.pipe()
+                self._reading[name], ends[name] = sockets() if name in self.ANSWERED else os.pipe()
             stderr = ends["stderr"]
-            pipes = {name: end for name, end in ends.items() if name != "stderr"}
+            inherited = {name: end for name, end in ends.items() if name != "stderr"}
             # Not through asyncio: its watcher and Popen.kill() take the exit status from each other.
             process = subprocess.Popen(
-                command(self._setup, initrd, pipes),
+                command(self._setup, initrd, inherited),
                 stdin=subprocess.DEVNULL,
                 stdout=stderr,
                 stderr=stderr,
-                pass_fds=[initrd, *pipes.values()],
+                pass_fds=[initrd, *inherited.values()],
                 preexec_fn=die_with_parent(),
                 start_new_session=True,
             )
@@ -418,43 +463,61 @@ class Guest:
         return process
 
     @property
-    def _result(self):
+    def _result(self) -> ResultStream:
         return max(self._streams.values(), key=lambda stream: len(stream.records))
 
-    def _text(self, name):
+    def _text(self, name: str) -> str:
         return self._texts[name].decode(errors="replace")
 
-    def _over(self):
+    def _over(self) -> bool:
         return self._result.ended or not self._open
 
-    def _read(self, name):
+    def _has_everything(self) -> bool:
+        """Whether the output is here too, which takes a way of its own: init marks its end if the program ended."""
+        ended = not {"exited", "killed"}.isdisjoint(self._result.records)
+        return not ended or any(stream.ended for stream in self._outputs.values())
+
+    def _answer(self) -> None:
+        """Tells init that it may power off: on both of its ways, as it listens at one."""
+        for name in self.ANSWERED:
+            if name in self._open:
+                with contextlib.suppress(OSError):  # it is gone already
+                    os.write(self._reading[name], b"\n")
+
+    def _show(self, data: bytes) -> None:
+        if data and self._on_output:
+            self._on_output(data)
+
+    def _read(self, name: str) -> None:
         try:
             data = os.read(self._reading[name], 1 << 16)
         except BlockingIOError:
             return
+        except ConnectionResetError:
+            data = b""  # a socket whose other end left what was sent to it unread
         if not data:
             self._close(name)
         elif name in self._texts:
             self._texts[name] += data
         elif name in self._streams:
             self._streams[name].feed(data)
-        elif self._on_output:
-            self._on_output(data)
+        else:
+            self._show(self._outputs[name].feed(data))
         self._changed.set()
 
-    def _close(self, name):
+    def _close(self, name: str) -> None:
         asyncio.get_running_loop().remove_reader(self._reading[name])
         os.close(self._reading[name])
         self._open.discard(name)
 
-    def _drain(self):
+    def _drain(self) -> None:
         """Reads what is left in the pipes; QEMU has ended, so each has an end."""
         for name in list(self._open):
             os.set_blocking(self._reading[name], True)
             while name in self._open:
                 self._read(name)
 
-    async def _booting(self, condition, patience):
+    async def _booting(self, condition: typing.Callable[[], bool], patience: float) -> bool:
         """As _wait, but the time runs anew from each sign of life on the console, five times at most."""
         give_up = time.monotonic() + 5 * patience
         while True:
@@ -465,7 +528,15 @@ class Guest:
             if len(self._texts["console"]) == lines or time.monotonic() >= give_up:
                 return False
 
-    async def _wait(self, condition, patience):
+    async def _arriving(self, condition: typing.Callable[[], bool], patience: float) -> bool:
+        """As _wait, but goes on for as long as a result is on its way, however large it is."""
+        while not await self._wait(condition, patience):
+            received, patience = self._result.received, GRACE
+            if not await self._wait(lambda: self._result.received > received, GRACE):
+                return condition()
+        return True
+
+    async def _wait(self, condition: typing.Callable[[], bool], patience: float) -> bool:
         """Waits until the condition holds or the guest has ended; False if neither came about in time."""
         deadline = time.monotonic() + patience
         while not condition() and self._open:

@@ -5,13 +5,18 @@ give a verdict for each of them (a panic, a hang, a mode that this kernel cannot
 of its own, so that one mode's trouble is not the others'.
 """
 
+from __future__ import annotations
+
 import asyncio
 import dataclasses
 import hashlib
 import json
+import pathlib
+import typing
 
 from kernel import guest
-from kernel.common import CANNOT_RUN, ENVIRONMENT, FORBIDDEN, HANG, OK, cache, read_json, replace
+from kernel.common import CANNOT_RUN, ENVIRONMENT, FORBIDDEN, HANG, OK, cache, printable, read_json, replace
+from kernel.store import Image
 
 
 @dataclasses.dataclass
@@ -29,9 +34,9 @@ class Cell:
     bad: int = 0  # rounds with a violation
     hazards: int | None = None  # rounds; None where they cannot be known
     rate: float | None = None  # rounds per second
-    substitutions: list = dataclasses.field(default_factory=list)
-    features: list = dataclasses.field(default_factory=list)
-    findings: list = dataclasses.field(default_factory=list)  # lines of the kernel's log
+    substitutions: list[str] = dataclasses.field(default_factory=list)
+    features: list[str] = dataclasses.field(default_factory=list)
+    findings: list[str] = dataclasses.field(default_factory=list)  # lines of the kernel's log
     boot_seconds: float | None = None
     seconds: float = 0  # of the guest, all modes that it ran together
 
@@ -45,22 +50,45 @@ VERDICT_STATUS = {
 }
 
 
-def cells_of(image, filesystem, modes, outcome):
+def cells_of(image: Image, filesystem: str, modes: list[str], outcome: guest.Outcome) -> list[Cell]:
     """The cells of a guest that ran some modes. Without the program's result each has the guest's outcome."""
-    report = json.loads(outcome.json) if outcome.json else {"modes": [], "ring": {}}
-    by_mode = {mode_name(entry): entry for entry in report["modes"]}
-    whole = outcome.what in ("panic", "oops", "killed") or not by_mode
+    report = json.loads(outcome.json) if outcome.json else {}
+    runs = report.get("runs", [report])  # one of each test
     return [
-        cell_of(image, filesystem, mode, None if whole else by_mode.get(mode), report, outcome)
+        worst_of([cell_of(image, filesystem, mode, run, outcome) for run in runs])
+        if runs
+        else cell_of(image, filesystem, mode, {}, outcome)
         for mode in modes
     ]
 
 
-def mode_name(entry):
+def worst_of(cells: list[Cell]) -> Cell:
+    """The cell of several tests: the verdict of the worst, and the rounds of all."""
+    order = [FORBIDDEN, HANG, ENVIRONMENT, CANNOT_RUN, OK]
+    worst_cell = min(
+        cells, key=lambda cell: (order.index(cell.status) if cell.status in order else -1, -cell.bad)
+    )
+    if len(cells) == 1:
+        return worst_cell
+    known = [cell.hazards for cell in cells if cell.hazards is not None]
+    seconds = sum(cell.rounds / cell.rate for cell in cells if cell.rate)
+    rounds = sum(cell.rounds for cell in cells)
+    return dataclasses.replace(
+        worst_cell,
+        rounds=rounds,
+        bad=sum(cell.bad for cell in cells),
+        hazards=sum(known) if len(known) == len(cells) else None,
+        rate=rounds / seconds if seconds else None,
+    )
+
+
+def mode_name(entry: typing.Any) -> str:
     return entry["mode"] if "+" in entry["mode"] or not entry["flush"] else entry["mode"] + "+flush"
 
 
-def cell_of(image, filesystem, mode, entry, report, outcome):
+def cell_of(image: Image, filesystem: str, mode: str, run: typing.Any, outcome: guest.Outcome) -> Cell:
+    by_mode = {mode_name(entry): entry for entry in run.get("modes", [])}
+    entry = None if outcome.what in ("panic", "oops", "killed") else by_mode.get(mode)
     cell = Cell(
         image.version,
         outcome.release or image.name,
@@ -88,10 +116,10 @@ def cell_of(image, filesystem, mode, entry, report, outcome):
     hazards = entry["hazards"]
     cell.hazards = None if hazards["unknown_rounds"] else hazards["rounds"]
     if entry["engine"] == "uring":
-        cell.substitutions = report["ring"].get("substitutions", [])
-        cell.features = report["ring"].get("features", [])
-    if report.get("failure") and cell.status == OK:
-        cell.verdict, cell.status, cell.why = "incomplete", outcome.status, report["failure"]["message"]
+        cell.substitutions = run["ring"].get("substitutions", [])
+        cell.features = run["ring"].get("features", [])
+    if run.get("failure") and cell.status == OK:
+        cell.verdict, cell.status, cell.why = "incomplete", outcome.status, run["failure"]["message"]
     return cell
 
 
@@ -101,31 +129,41 @@ class State:
     What came to no verdict then is tried again: perhaps the machine was busy.
     """
 
-    def __init__(self, arguments, fingerprint, path=None):
+    def __init__(
+        self, arguments: list[typing.Any], fingerprint: str, path: pathlib.Path | None = None
+    ) -> None:
         key = hashlib.sha256(json.dumps([arguments, fingerprint]).encode()).hexdigest()[:16]
         self.path = path or cache("matrix") / f"{key}.json"
         kept = ((tuple(key), Cell(**cell)) for key, cell in read_json(self.path, []))
-        self._cells = {key: cell for key, cell in kept if is_verdict(cell)}
+        self._cells: dict[tuple[str, ...], Cell] = {key: cell for key, cell in kept if is_verdict(cell)}
 
-    def get(self, image, filesystem, mode):
+    def get(self, image: Image, filesystem: str, mode: str) -> Cell | None:
         return self._cells.get((image.name, str(image.path), filesystem, mode))
 
-    def put(self, image, cell):
+    def put(self, image: Image, cell: Cell) -> None:
         self._cells[(image.name, str(image.path), cell.filesystem, cell.mode)] = cell
 
-    def save(self):
+    def save(self) -> None:
         pairs = [(key, dataclasses.asdict(cell)) for key, cell in self._cells.items()]
         replace(self.path, json.dumps(pairs))
 
-    def clear(self):
+    def clear(self) -> None:
         self._cells = {}
 
 
-def is_verdict(cell):
+def is_verdict(cell: Cell) -> bool:
     return cell.status not in (ENVIRONMENT, CANNOT_RUN) or cell.verdict == "cannot-run"
 
 
-async def run(images, filesystems, modes, state, boot, jobs, tell=lambda done, total, cells: None):
+async def run(
+    images: list[Image],
+    filesystems: list[str],
+    modes: list[str],
+    state: State,
+    boot: typing.Callable[[Image, str, list[str]], typing.Awaitable[guest.Outcome]],
+    jobs: int,
+    tell: typing.Callable[[int, int, list[Cell]], None] = lambda done, total, cells: None,
+) -> list[Cell]:
     """Runs what is not in the state yet; all cells in the order of the table.
 
     `boot(image, filesystem, modes)` runs a guest and returns its outcome; at most `jobs` at once.
@@ -134,10 +172,10 @@ async def run(images, filesystems, modes, state, boot, jobs, tell=lambda done, t
     slots = asyncio.Semaphore(jobs)
     done = 0
 
-    async def one(image, filesystem):
+    async def one(image: Image, filesystem: str) -> None:
         nonlocal done
         missing = [mode for mode in modes if state.get(image, filesystem, mode) is None]
-        cells = []
+        cells: list[Cell] = []
         if missing:
             async with slots:
                 cells = cells_of(image, filesystem, missing, await boot(image, filesystem, missing))
@@ -159,12 +197,11 @@ async def run(images, filesystems, modes, state, boot, jobs, tell=lambda done, t
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)  # each ends its guest
-    return [
-        state.get(image, filesystem, mode) for image in images for filesystem in filesystems for mode in modes
-    ]
+    asked = [(image, filesystem, mode) for image in images for filesystem in filesystems for mode in modes]
+    return [cell for key in asked if (cell := state.get(*key))]  # each is there: the tasks have ended
 
 
-def is_shared_trouble(cell):
+def is_shared_trouble(cell: Cell) -> bool:
     """Whether a cell has no result of its own because of something that another mode may have done.
 
     A guest that did not come to run the program has no mode to blame.
@@ -172,22 +209,22 @@ def is_shared_trouble(cell):
     return cell.rounds == 0 and cell.verdict not in ("cannot-run", "no-boot", "no-start")
 
 
-def jobs_possible(cpus, free_mib, memory=guest.MEMORY):
+def jobs_possible(cpus: int | None, free_mib: int, memory: int = guest.MEMORY) -> int:
     """How many guests at once: QEMU takes about 200 MiB beside the guest's memory."""
-    return max(1, min(cpus // guest.CPUS, free_mib // (memory + 200)))
+    return max(1, min((cpus or 1) // guest.CPUS, free_mib // (memory + 200)))
 
 
-def free_memory():
+def free_memory() -> int:
     """MiB that processes can have without swapping."""
     with open("/proc/meminfo", encoding="utf-8") as file:
-        lines = dict(line.split(":", 1) for line in file)
-    return int(lines["MemAvailable"].split()[0]) // 1024
+        available = next(line for line in file if line.startswith("MemAvailable:"))
+    return int(available.split()[1]) // 1024
 
 
 # --- the table ------------------------------------------------------------------------------------
 
 
-def entry_of(cell):
+def entry_of(cell: Cell) -> str:
     """A cell's entry in the table."""
     words = [cell.verdict]
     if cell.bad:
@@ -199,31 +236,31 @@ def entry_of(cell):
     return ", ".join(words)
 
 
-def text_of(cell):
+def text_of(cell: Cell) -> str:
     """A cell in one line."""
     return entry_of(cell) + (f": {cell.why}" if cell.why else "")
 
 
-def rows_of(cells):
+def rows_of(cells: list[Cell]) -> list[tuple[str, str, dict[str, Cell]]]:
     """[(kernel, filesystem, {mode: cell})] in the order of the cells."""
-    rows = {}
+    rows: dict[tuple[str, str, str], dict[str, Cell]] = {}
     for cell in cells:
         rows.setdefault((cell.kernel, cell.release, cell.filesystem), {})[cell.mode] = cell
     return [(kernel, filesystem, by_mode) for (kernel, _, filesystem), by_mode in rows.items()]
 
 
-def notes(cells):
+def notes(cells: list[Cell]) -> list[str]:
     """What the table has no room for: reasons, substitutions and the kernels' logs, each once."""
-    lines = {}
+    lines: dict[str, list[str]] = {}
     for cell in cells:
         why = [f"{cell.verdict}: {cell.why}"] if cell.why else []
         substituted = [f"substituted: {word}" for word in cell.substitutions]
         for text in why + substituted + [line for line in cell.findings if line != cell.why]:
             lines.setdefault(text, []).append(f"{cell.kernel} {cell.filesystem}")
-    return [f"{', '.join(dict.fromkeys(where))}: {text}" for text, where in lines.items()]
+    return [printable(f"{', '.join(dict.fromkeys(where))}: {text}") for text, where in lines.items()]
 
 
-def as_text(cells, modes):
+def as_text(cells: list[Cell], modes: list[str]) -> str:
     head = ["kernel", "fs", *modes, "init, s"]
     body = [
         [kernel, filesystem, *(entry_of(by_mode[mode]) for mode in modes), boot_of(by_mode)]
@@ -236,7 +273,7 @@ def as_text(cells, modes):
     return "\n".join([*table, *(f"note: {line}" for line in notes(cells))]) + "\n"
 
 
-def as_markdown(cells, modes):
+def as_markdown(cells: list[Cell], modes: list[str]) -> str:
     head = ["kernel", "filesystem", *(f"`{mode}`" for mode in modes), "seconds to init"]
     lines = [head, ["---"] * len(head)]
     lines += [
@@ -252,21 +289,20 @@ def as_markdown(cells, modes):
     return "\n".join([*table, "", *(f"- {line}" for line in notes(cells))]).rstrip() + "\n"
 
 
-def boot_of(by_mode):
+def boot_of(by_mode: dict[str, Cell]) -> str:
     known = [cell.boot_seconds for cell in by_mode.values() if cell.boot_seconds is not None]
     return f"{min(known):.1f}" if known else ""
 
 
-def as_json(cells):
+def as_json(cells: list[Cell]) -> str:
     return (
         json.dumps({"schema_version": 1, "cells": [dataclasses.asdict(cell) for cell in cells]}, indent=2)
         + "\n"
     )
 
 
-def worst(cells):
-    """The exit status of a matrix: 1 where something forbidden was seen, then 4, then 125, then 3."""
-    statuses = {cell.status for cell in cells}
+def worst(statuses: list[int]) -> int:
+    """The exit status of several guests: 1 where something forbidden was seen, then 4, then 125, then 3."""
     for status in (FORBIDDEN, HANG, CANNOT_RUN):
         if status in statuses:
             return status

@@ -1,5 +1,7 @@
 """The kernels on this machine, below the cache folder: kernels/RELEASE/{vmlinuz,modules/,kernel.json}."""
 
+from __future__ import annotations
+
 import dataclasses
 import difflib
 import json
@@ -10,9 +12,21 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+import typing
 
-from kernel.archive import Archive
-from kernel.common import CANNOT_RUN, USAGE, Failed, cache, locked, read_json, replace, series, version_key
+from kernel.archive import Archive, Kernel
+from kernel.common import (
+    CANNOT_RUN,
+    USAGE,
+    Failed,
+    Progress,
+    cache,
+    locked,
+    read_json,
+    replace,
+    series,
+    version_key,
+)
 
 # Of a package only the image and the modules that a guest may load: most others drive networks and hardware.
 IMAGE = re.compile(r"\./(boot/vmlinuz-[^/]+|usr/lib/modules/[^/]+/vmlinuz)")
@@ -32,18 +46,22 @@ class Image:
     modules: pathlib.Path | None
 
     @property
-    def order(self):
+    def order(self) -> tuple:
         return version_key(self.version), version_key(self.name)
 
     @property
-    def series(self):
+    def series(self) -> str:
         return series(self.version)
 
 
-def unpack(packages, folder):
+Known = typing.TypeVar("Known", bound=typing.Union[Kernel, Image])  # in the archive or here
+
+
+def unpack(packages: list[pathlib.Path], folder: pathlib.Path) -> None:
     """Puts the image and the modules of downloaded packages into a folder."""
     for package in packages:
         process = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", package], stdout=subprocess.PIPE)
+        assert process.stdout is not None
         with process, tarfile.open(fileobj=process.stdout, mode="r|") as members:
             for entry in members:
                 if IMAGE.fullmatch(entry.name):
@@ -56,22 +74,24 @@ def unpack(packages, folder):
         raise Failed(f"no kernel image in {', '.join(package.name for package in packages)}")
 
 
-def write_member(members, entry, path):
+def write_member(members: tarfile.TarFile, entry: tarfile.TarInfo, path: pathlib.Path) -> None:
     if not entry.isfile():
         return
     if ".." in path.parts:
         raise Failed(f"{entry.name}: a path that leads out of the package")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with members.extractfile(entry) as source, open(path, "wb") as target:
+    source = members.extractfile(entry)
+    assert source is not None  # as it is a file
+    with source, open(path, "wb") as target:
         shutil.copyfileobj(source, target)
 
 
-def image_in(folder, release, version):
+def image_in(folder: pathlib.Path, release: str, version: str) -> Image:
     modules = folder / "modules"
     return Image(release, version, folder / "vmlinuz", modules if modules.is_dir() else None)
 
 
-def fetched():
+def fetched() -> list[Image]:
     """The kernels that are here, oldest first."""
     images = []
     for folder in cache("kernels").iterdir():
@@ -81,7 +101,7 @@ def fetched():
     return sorted(images, key=lambda image: image.order)
 
 
-def fetch(kernel, archive):
+def fetch(kernel: Kernel, archive: Archive) -> tuple[Image, bool]:
     """Makes a kernel of the archive one that is here: (the image, whether it was downloaded)."""
     home = cache("kernels")
     folder = home / kernel.release
@@ -106,28 +126,27 @@ def fetch(kernel, archive):
 # --- what the user calls it -----------------------------------------------------------------------
 
 
-def matches(word, kernel):
+def matches(word: str, kernel: Known) -> bool:
     """Whether a word (5.10, 6.12.117, 5.10.0-46, a release) names a kernel or the series it is of."""
-    name = getattr(kernel, "release", None) or kernel.name
-    return word in (name, name.replace("-cloud-amd64", ""), kernel.version, kernel.series)
+    return word in (kernel.name, kernel.name.replace("-cloud-amd64", ""), kernel.version, kernel.series)
 
 
-def newest_of_series(kernels):
+def newest_of_series(kernels: typing.Sequence[Known]) -> list[Known]:
     newest = {kernel.series: kernel for kernel in kernels}  # the list is ordered
     return list(newest.values())
 
 
-def choose(word, kernels):
+def choose(word: str, kernels: typing.Sequence[Known]) -> list[Known]:
     """The kernels of an ordered list that a word names: all, oldest, newest, a series, a version, a release."""
     if word == "all":
         return newest_of_series(kernels)
     if word in ("oldest", "newest") and kernels:
         # The oldest series that there is, at its newest release: that is what people run.
-        return newest_of_series(kernels)[:1] if word == "oldest" else kernels[-1:]
+        return newest_of_series(kernels)[:1] if word == "oldest" else [kernels[-1]]
     return [kernel for kernel in kernels if matches(word, kernel)][-1:]
 
 
-def nearest(word, kernels):
+def nearest(word: str, kernels: typing.Sequence[Known]) -> str:
     """What to say about a word that names nothing."""
     known = [kernel.series for kernel in newest_of_series(kernels)]
     if not re.match(r"\d+\.\d+", word):
@@ -139,25 +158,28 @@ def nearest(word, kernels):
         )
     same = [kernel.version for kernel in kernels if kernel.series == series(word)]
     key = version_key(word)
-    if same:
-        below = [version for version in same if version_key(version) < key]
-        above = [version for version in same if version_key(version) > key]
-    else:
-        below = [name for name in known if version_key(name) < key]
-        above = [name for name in known if version_key(name) > key]
+    others = same or known
+    below = [version for version in others if version_key(version) < key]
+    above = [version for version in others if version_key(version) > key]
     close = [*below[-1:], *above[:1]]
     verb = "is" if len(close) == 1 else "are"
     return f"; the nearest {verb} {' and '.join(close)}" if close else ""
 
 
-def obtain(words, mirror=None, progress=None):
+def obtain(
+    words: list[str],
+    mirror: str | None = None,
+    progress: Progress | None = None,
+    on_missing: typing.Callable[[Kernel, Failed], None] | None = None,
+) -> list[Image]:
     """The images that the words name, downloaded where they are not here.
 
-    all, oldest and newest ask the archive; a version does only when it is not here.
+    all, oldest and newest ask the archive; a version does only when it is not here. A kernel that is listed and
+    cannot be downloaded is an error, or left to `on_missing`.
     """
     archive = Archive(mirror)
-    listed = None
-    images = []
+    listed: list[Kernel] | None = None
+    images: list[Image] = []
     for word in words:
         image = as_file(word)
         if image:
@@ -179,7 +201,12 @@ def obtain(words, mirror=None, progress=None):
             for kernel in wanted:
                 if progress:
                     progress.show(f"fetching {kernel.release}, {kernel.size / 1e6:.0f} MB")
-                found.append(fetch(kernel, archive)[0])
+                try:
+                    found.append(fetch(kernel, archive)[0])
+                except Failed as error:
+                    if on_missing is None:
+                        raise
+                    on_missing(kernel, error)
         images += found
     if progress:
         progress.clear()
@@ -187,7 +214,7 @@ def obtain(words, mirror=None, progress=None):
     return list(unique.values())
 
 
-def as_file(word, modules=None):
+def as_file(word: str, modules: str | None = None) -> Image | None:
     """The image that a word names as a path, if it does."""
     path = pathlib.Path(word)
     if not path.exists():
@@ -203,7 +230,7 @@ def as_file(word, modules=None):
     )
 
 
-def linux_version(path):
+def linux_version(path: pathlib.Path) -> str:
     """What an x86 boot image says of itself: the boot protocol's kernel_version, or None if it is none."""
     with open(path, "rb") as file:
         head = file.read(0x10000)
