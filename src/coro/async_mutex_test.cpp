@@ -157,6 +157,13 @@ TEST(async_mutex, is_free_again_after_the_only_waiting_task_was_destroyed) {
   EXPECT_EQ(log, "aAc");
 }
 
+task<> locks_often(async_mutex& mutex, int times, int& locked) {
+  for (int i = 0; i < times; ++i) {
+    const auto guard = co_await mutex.lock();
+    ++locked;
+  }
+}
+
 task<> moves_its_guard(async_mutex& mutex, std::string& log) {
   auto guard = co_await mutex.lock();
   log += 'a';
@@ -179,19 +186,45 @@ TEST(async_mutex, a_guard_that_was_moved_from_does_not_unlock_again) {
   auto next = holds(mutex, inside[0], 'b', log);
   next.start();
   opened.open();
-  EXPECT_EQ(log, "xXambA");
+  EXPECT_EQ(log, "xXamAb");
   auto last = takes(mutex, 'c', log);
   last.start();
-  EXPECT_EQ(log, "xXambA") << "it is still held";
+  EXPECT_EQ(log, "xXamAb") << "it is still held";
   inside[0].open();
-  EXPECT_EQ(log, "xXambABc");
+  EXPECT_EQ(log, "xXamAbBc");
 }
 
-task<> locks_often(async_mutex& mutex, int times, int& locked) {
-  for (int i = 0; i < times; ++i) {
-    const auto guard = co_await mutex.lock();
-    ++locked;
+// Each takes the lock over from the one before it.
+TEST(async_mutex, a_million_waiting_tasks_do_not_overflow_the_stack) {
+  async_mutex mutex;
+  gate opened;
+  std::string log;
+  auto holder = holds(mutex, opened, 'x', log);
+  holder.start();
+  int locked = 0;
+  std::vector<task<>> waiting;
+  for (int i = 0; i < 1'000'000; ++i) {
+    waiting.push_back(locks_often(mutex, 1, locked));
+    waiting.back().start();
   }
+  opened.open();
+  EXPECT_EQ(locked, 1'000'000);
+}
+
+TEST(async_mutex, a_task_that_gives_the_lock_back_and_takes_it_again_queues_behind_who_waits) {
+  async_mutex mutex;
+  gate opened;
+  std::string log;
+  auto holder = holds(mutex, opened, 'x', log);
+  holder.start();
+  int locked = 0;
+  auto twice = locks_often(mutex, 2, locked);
+  twice.start();
+  auto next = takes(mutex, 'b', log);
+  next.start();
+  opened.open();
+  EXPECT_EQ(log, "xXb");
+  EXPECT_EQ(locked, 2);
 }
 
 TEST(async_mutex, a_million_locks_in_a_loop_do_not_overflow_the_stack) {

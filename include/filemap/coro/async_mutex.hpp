@@ -12,9 +12,14 @@ class async_mutex {
   async_mutex() = default;
   async_mutex(const async_mutex&) = delete;
   async_mutex& operator=(const async_mutex&) = delete;
-  ~async_mutex() { assert(!locked_); }
+  ~async_mutex() {
+    assert(!locked_);
+    if (passing_on_ != nullptr) passing_on_->mutex_is_gone = true;
+  }
 
-  /// Unlocks when it goes; the next in line resumes inside the destructor.
+  /// Unlocks when it goes; the next in line resumes inside the destructor, or, when whoever unlocks
+  /// was itself resumed by an unlock, as soon as it suspends or ends: so the stack does not grow
+  /// with the length of the queue.
   class [[nodiscard]] guard {
    public:
     explicit guard(async_mutex& mutex) noexcept : mutex_(&mutex) {}
@@ -64,18 +69,46 @@ class async_mutex {
     if (last_ == &gone) last_ = before;
   }
 
+  // The outermost unlock on the stack, which resumes all who take the lock over.
+  struct passing_on {
+    bool again = false;  // unlocked once more
+    bool mutex_is_gone = false;
+  };
+
   void unlock() noexcept {
     if (first_ == nullptr) {
       locked_ = false;
       return;
     }
-    auto* const next = first_;  // takes the lock over: it was never free
-    first_ = next->next_;
+    if (passing_on_ != nullptr) {
+      passing_on_->again = true;
+      return;
+    }
+    passing_on outermost;
+    passing_on_ = &outermost;
+    do {
+      outermost.again = false;
+      auto* const next = take_first();
+      if (next == nullptr) {  // all have left the queue
+        locked_ = false;
+        break;
+      }
+      std::exchange(next->awaiting_, nullptr).resume();  // it was never free in between
+      if (outermost.mutex_is_gone) return;
+    } while (outermost.again);
+    passing_on_ = nullptr;
+  }
+
+  waiter* take_first() noexcept {
+    auto* const first = first_;
+    if (first == nullptr) return nullptr;
+    first_ = first->next_;
     if (first_ == nullptr) last_ = nullptr;
-    std::exchange(next->awaiting_, nullptr).resume();
+    return first;
   }
 
   bool locked_ = false;
+  passing_on* passing_on_ = nullptr;
   waiter* first_ = nullptr;
   waiter* last_ = nullptr;
 };
