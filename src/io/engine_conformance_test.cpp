@@ -27,6 +27,7 @@
 #include <stdexcept>
 #include <string>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <thread>
@@ -322,7 +323,7 @@ TEST_P(engine_conformance, open_returns_a_descriptor_that_exec_closes) {
   const auto create = io_request::open(directory.get(), "new", O_RDWR | O_CREAT | O_EXCL, 0600);
   const auto result = perform_alone(io(), create);
   ASSERT_TRUE(result.ok()) << result.error();
-  const unique_fd opened{result.res};
+  const unique_fd opened{result.descriptor()};
   EXPECT_EQ(::fcntl(opened.get(), F_GETFD), FD_CLOEXEC);
   struct stat status {};
   ASSERT_EQ(::fstat(opened.get(), &status), 0);
@@ -333,7 +334,7 @@ TEST_P(engine_conformance, open_returns_a_descriptor_that_exec_closes) {
   const auto path = (directory_ / "new").string();
   const auto by_path = perform_alone(io(), io_request::open(AT_FDCWD, path.c_str(), O_RDONLY));
   ASSERT_TRUE(by_path.ok());
-  ::close(by_path.res);
+  ::close(by_path.descriptor());
 }
 
 TEST_P(engine_conformance, close_frees_the_descriptor) {
@@ -1465,6 +1466,22 @@ TEST_P(file_conformance, direct_io_reads_back_what_it_wrote) {
   EXPECT_EQ(now(file->read(0, buffer)), io_result{size});
   EXPECT_EQ(buffer, data);
   EXPECT_EQ(now(file->sync(sync_kind::fsync)), io_result{0});
+}
+
+TEST_P(file_conformance, more_bytes_than_32_bits_count_are_written_and_counted) {
+  if (early()) GTEST_SKIP() << "all of them are copied";
+  constexpr std::size_t size = (std::size_t{5} << 30) + 1;
+  auto* const memory =
+      ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED)
+    GTEST_SKIP() << "no address space";  // NOLINT(performance-no-int-to-ptr)
+  const auto file = make_file(io(), filemap::open_file("/dev/null", O_WRONLY), when());
+  const std::span data(static_cast<const std::byte*>(memory), size);
+  io_record record;
+  EXPECT_EQ(now(file->write(0, data)), io_result{most_bytes_at_once}) << "as write(2)";
+  EXPECT_EQ(now(write_all(*file, 0, data, &record)), io_result{size});
+  EXPECT_EQ(record.res, static_cast<std::int64_t>(size));
+  ::munmap(memory, size);
 }
 
 task<> drops_a_file_with_a_write_in_flight(std::unique_ptr<file> file,

@@ -33,7 +33,7 @@ task<io_result> write_all(file& file, std::int64_t position, std::span<const std
     if (result.bytes() == 0) break;  // std's write_all calls this WriteZero; the count says it
     written += result.bytes();
   } while (written < data.size());
-  co_return io_result{static_cast<std::int32_t>(written)};
+  co_return io_result{static_cast<std::int64_t>(written)};
 }
 
 }  // namespace filemap

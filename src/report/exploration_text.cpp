@@ -238,7 +238,7 @@ class writer : styled_text {
     const auto& io = event.step->io;
     if (!io.complete()) return "";
     return fmt::format("{}{}", event.what == event::executed ? "executed: " : "",
-                       io.res < 0 ? "-" + error_name(-io.res) : std::to_string(io.res));
+                       io.res < 0 ? "-" + error_name(io.error()) : std::to_string(io.res));
   }
 };
 

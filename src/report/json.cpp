@@ -136,7 +136,7 @@ json to_json(const io_record& io, instant start) {
       {"returned_ns", since(start, io.returned)},
       {"worker", known(io.worker)},
       {"result", io.res < 0 ? json() : json(io.res)},
-      {"error", io.res < 0 ? json(error_name(-io.res)) : json()},
+      {"error", io.res < 0 ? json(error_name(io.error())) : json()},
   };
 }
 

@@ -296,7 +296,7 @@ class text_writer : styled_text {
   std::string step_note(const step& step, const round_trace& trace) const {
     std::string note;
     if (step.io.res < 0) {
-      const char* const name = ::strerrorname_np(-step.io.res);
+      const char* const name = ::strerrorname_np(step.io.error());
       note = name != nullptr ? name : "failed";
     } else if (step.what.what == verb::append || step.what.what == verb::read) {
       note = fmt::format("{} bytes", step.io.res);

@@ -137,7 +137,7 @@ class round_writer {
     json args = {
         {"process", process_name(test_, step.process)},
         {"handle", operand_name(test_, step.what)},
-        {"result", step.io.res < 0 ? json(error_name(-step.io.res)) : json(step.io.res)},
+        {"result", step.io.res < 0 ? json(error_name(step.io.error())) : json(step.io.res)},
     };
     each_overtaking(trace_.steps, [&](const auto& later, const auto& earlier, auto verdict) {
       if (&later != &step || verdict != litmus::overtaking::yes) return;

@@ -430,8 +430,8 @@ task<io_result> round::run_other(round_files& files, const statement& what, plac
       const auto request = request_of(files, process, what, place);
       const auto opened = co_await perform(engine, request, &step.io);
       if (!opened.ok()) co_return opened;
-      files.open_handle(what.operand, make_file(engine, unique_fd{opened.res}, setup_.mode.when,
-                                                setup_.mode.behind));
+      files.open_handle(what.operand, make_file(engine, unique_fd{opened.descriptor()},
+                                                setup_.mode.when, setup_.mode.behind));
       co_return io_result{0};
     }
     case verb::clone: {

@@ -45,6 +45,9 @@ std::string_view to_string(opcode code) noexcept;
 inline constexpr std::int64_t at_cursor = -1;
 inline constexpr std::int64_t at_end = -2;
 
+/// The most bytes that one read or write takes (read(2), NOTES: MAX_RW_COUNT).
+inline constexpr std::size_t most_bytes_at_once = 0x7ffff000;
+
 /// What an operation is to the one that is started next. An operation with a link and all up to the
 /// first without one are a chain: each begins when the one before it has ended. `engine::start`
 /// says what else holds of chains.
@@ -99,18 +102,19 @@ struct io_request {
     return request;
   }
   static io_request read_event(int fd) noexcept { return on(opcode::read_event, fd); }
+  /// Of more than `most_bytes_at_once`, the first of them.
   static io_request read(int fd, std::int64_t offset, std::span<std::byte> into) noexcept {
     io_request request = on(opcode::read, fd);
     request.offset = offset;
     request.data = into.data();
-    request.size = static_cast<std::uint32_t>(into.size());
+    request.size = size_at_once(into.size());
     return request;
   }
   static io_request write(int fd, std::int64_t offset, std::span<const std::byte> from) noexcept {
     io_request request = on(opcode::write, fd);
     request.offset = offset;
     request.data = const_cast<std::byte*>(from.data());  // as iovec has it; never written to
-    request.size = static_cast<std::uint32_t>(from.size());
+    request.size = size_at_once(from.size());
     return request;
   }
   static io_request fsync(int fd) noexcept { return on(opcode::fsync, fd); }
@@ -169,6 +173,9 @@ struct io_request {
   }
 
  private:
+  static std::uint32_t size_at_once(std::size_t size) noexcept {
+    return static_cast<std::uint32_t>(size < most_bytes_at_once ? size : most_bytes_at_once);
+  }
   static io_request on(opcode code, int fd) noexcept {
     io_request request{};
     request.code = code;
@@ -184,14 +191,15 @@ struct io_request {
   }
 };
 
-/// How an operation ended, as a CQE has it: a count (bytes, or 0), a
-/// descriptor (open) or a negated errno. A failed
-/// operation is an observation, so it is data and not an exception.
+/// How an operation ended: a count (bytes, or 0), a descriptor (open) or a negated errno. One
+/// operation's fits into the 32 bits of a CQE; the bytes of a call that took several may not. A
+/// failed operation is an observation, so it is data and not an exception.
 struct [[nodiscard]] io_result {
-  std::int32_t res = 0;
+  std::int64_t res = 0;
 
   bool ok() const noexcept { return res >= 0; }
-  int error() const noexcept { return ok() ? 0 : -res; }
+  int error() const noexcept { return ok() ? 0 : static_cast<int>(-res); }
+  int descriptor() const noexcept { return ok() ? static_cast<int>(res) : -1; }
   std::size_t bytes() const noexcept { return ok() ? static_cast<std::size_t>(res) : 0; }
   friend bool operator==(io_result, io_result) = default;
 };
@@ -204,11 +212,13 @@ struct io_record {
   instant submitted;  ///< handed to the pool, or published to the ring, or begun (sync)
   instant started;    ///< its system call began; not known on a ring
   instant returned;   ///< its system call returned; on a ring, its CQE was reaped
-  std::int32_t res = 0;
-  std::uint32_t worker =
-      0;  ///< the pool's thread, from 1; 0: the loop's own thread, or the kernel's
+  std::int64_t res = 0;
+  /// The pool's thread, from 1; 0: the loop's own thread, or the kernel's.
+  std::uint32_t worker = 0;
 
   bool complete() const noexcept { return returned != instant{}; }
+  int error() const noexcept { return io_result{res}.error(); }
+  int descriptor() const noexcept { return io_result{res}.descriptor(); }
 
   /// Adds the next system call of the same operation: the first `submitted` and `started`, the last
   /// `returned`, the bytes of all or the first failure.
