@@ -199,6 +199,7 @@ class shared_state final : public io_op {
     const auto written = result().bytes();
     if (request.code != opcode::write || written == 0 || written >= request.size) return false;
     auto rest = request;
+    rest.delay = nanoseconds{0};  // an operation of its own: who held the first back draws again
     rest.data += written;
     rest.size -= static_cast<std::uint32_t>(written);
     if (rest.offset >= 0) rest.offset += static_cast<std::int64_t>(written);

@@ -7,6 +7,7 @@
 #include "filemap/io/file.hpp"
 #include "filemap/io/notify.hpp"
 #include "filemap/io/run.hpp"
+#include "filemap/io/stall.hpp"
 
 #include "testing.hpp"
 
@@ -16,6 +17,7 @@
 #include <fcntl.h>
 #include <memory>
 #include <optional>
+#include <random>
 #include <set>
 #include <span>
 #include <string>
@@ -33,6 +35,7 @@ namespace {
 class hand_driven_engine final : public engine {
  public:
   void start(io_op& op) noexcept override {
+    stalled_.push_back(op.request.delay > nanoseconds{0});
     if (!started_.empty()) started_ += ' ';
     started_ += to_string(op.request.code);
     inner_->start(op);
@@ -52,6 +55,8 @@ class hand_driven_engine final : public engine {
     next_.reset();
     drain(*this);
   }
+  /// Whether what was started was held back by a stall, in the same order.
+  const std::vector<bool>& stalled() const noexcept { return stalled_; }
   /// All that was ever started, in order: "write fsync".
   const std::string& started() const noexcept { return started_; }
 
@@ -67,6 +72,7 @@ class hand_driven_engine final : public engine {
 
   std::optional<opcode> next_;
   std::string started_;
+  std::vector<bool> stalled_;
   std::unique_ptr<engine> inner_ =
       make_stepping_engine([this](std::span<io_op* const> held) { return choose(held); });
 };
@@ -215,6 +221,25 @@ TEST_F(write_behind_file_test, a_short_write_goes_on_and_its_failure_is_reported
   EXPECT_EQ(record.res, -EFBIG);
   EXPECT_EQ(at_once(file->flush()), io_result{-EFBIG});
   EXPECT_EQ(text(), "abcd");
+}
+
+TEST_F(write_behind_file_test, the_rest_of_a_short_write_does_not_inherit_a_stall) {
+  auto driven = std::make_unique<hand_driven_engine>();
+  auto& inner = *driven;
+  const auto stalling =
+      make_stalling_engine(std::move(driven), {{opcode::write, nanoseconds{1}, 0.5}}, 1);
+  std::mt19937_64 drawn(1);
+  const file_size_limit limit(1);  // the first byte, and then none
+  for (int i = 0; i < 10; ++i) {
+    const auto file = make_write_behind_file(*stalling, open_file(path_, O_WRONLY | O_TRUNC));
+    EXPECT_EQ(at_once(file->write(0, bytes("ab"))), io_result{2});
+    inner.finish();
+    ASSERT_EQ(text(), "a");
+  }
+  ASSERT_EQ(inner.stalled().size(), 20U);
+  for (const bool was_stalled : inner.stalled()) {
+    EXPECT_EQ(was_stalled, (std::generate_canonical<double, 53>(drawn) < 0.5));
+  }
 }
 
 TEST_F(write_behind_file_test, a_short_write_at_an_offset_goes_on_where_it_stopped) {
