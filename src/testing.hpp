@@ -8,18 +8,24 @@
 #include "filemap/io/notify.hpp"
 #include "filemap/io/run.hpp"
 
+#include <array>
 #include <chrono>
 #include <coroutine>
 #include <csignal>
 #include <cstddef>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <ostream>
 #include <span>
 #include <stdlib.h>
 #include <string>
 #include <string_view>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <system_error>
 #include <thread>
 #include <unistd.h>
@@ -148,6 +154,27 @@ class file_size_limit {
   void (*handler_)(int);
   rlimit before_{};
 };
+
+/// Only for a child that a death test has made.
+inline void install(std::span<sock_filter> filter) {
+  const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
+    std::perror("prctl");
+    std::_Exit(99);
+  }
+}
+
+/// Makes the system call fail with `error` in this process, for ever: for a child.
+inline void refuse_system_call(unsigned number, unsigned error) {
+  std::array<sock_filter, 4> filter = {{
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (error & SECCOMP_RET_DATA)),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  }};
+  install(filter);
+}
 
 /// Looks until it is so. False after a minute, which is never how long it takes.
 template <typename Condition>

@@ -48,10 +48,9 @@ using std::chrono::nanoseconds;
 struct engine_case {
   std::string name;
   std::function<std::unique_ptr<engine>(std::optional<unsigned> entries)>
-      make;                   // where it has them
-  bool keeps_time = true;     ///< the stepping engine does not: its chooser says what is next
-  bool cancels_sleep = true;  ///< before 5.5 a timeout ends by itself
-  bool may_starve = false;    ///< the chooser may prefer one task for ever
+      make;                 // where it has them
+  bool keeps_time = true;   ///< the stepping engine does not: its chooser says what is next
+  bool may_starve = false;  ///< the chooser may prefer one task for ever
 
   friend std::ostream& operator<<(std::ostream& out, const engine_case& one) {
     return out << one.name;
@@ -87,11 +86,8 @@ std::vector<engine_case> engines() {
     auto name = "uring_ops_" + to_string(version);
     std::replace(name.begin(), name.end(), '.', '_');
     all.push_back({name, [=](entries n) { return ring(n, {.ceiling = version}); }});
-    all.back().cancels_sleep = version >= kernel_version{5, 5};
   }
-  const bool on_5_4 = !probe_ring().features.async_cancel;
   for (auto& one : all) {
-    if (one.name.starts_with("uring") && on_5_4) one.cancels_sleep = false;
     one.keeps_time = !one.name.starts_with("stepping");
     one.may_starve = one.name == "stepping_last";
   }
@@ -137,8 +133,6 @@ class engine_conformance : public on_an_engine, public ::testing::TestWithParam<
     destroy_engine();
     ASSERT_EQ(make(GetParam(), 8), "");
   }
-  /// Long enough to be cancelled, where that is possible.
-  nanoseconds long_sleep() const { return GetParam().cancels_sleep ? nanoseconds{1h} : 50ms; }
 };
 
 INSTANTIATE_TEST_SUITE_P(engines, engine_conformance, ::testing::ValuesIn(engines()),
@@ -565,7 +559,6 @@ TEST_P(engine_conformance, a_stall_holds_every_kind_of_file_operation_back) {
 
 // An operation is reused with what the one before it left.
 TEST_P(engine_conformance, a_short_sleep_does_not_inherit_the_deadline_of_a_long_one) {
-  if (!GetParam().cancels_sleep) GTEST_SKIP() << "a timeout cannot be cancelled";
   noted_op op(io_request::sleep(1h));
   io().start(op);
   io().cancel(op);
@@ -1063,7 +1056,7 @@ TEST_P(engine_conformance, a_wait_that_is_cancelled_at_once_completes) {
 }
 
 TEST_P(engine_conformance, a_cancelled_sleep_completes) {
-  noted_op sleep(io_request::sleep(long_sleep()));
+  noted_op sleep(io_request::sleep(1h));
   io().start(sleep);
   pass_a_turn();
   io().cancel(sleep);
@@ -1077,7 +1070,7 @@ TEST_P(engine_conformance, a_cancelled_stall_completes) {
   if (!GetParam().keeps_time) GTEST_SKIP() << "time is the chooser's";
   const auto fd = open("file", O_RDWR);
   auto request = io_request::write(fd.get(), 0, bytes("late"));
-  request.delay = 20ms;
+  request.delay = io().traits().name == "uring" ? nanoseconds{1h} : 20ms;  // others cannot
   noted_op write(request);
   io().start(write);
   io().cancel(write);
@@ -1122,7 +1115,7 @@ TEST_P(engine_conformance, cancelling_everything_completes_everything) {
   for (int i = 0; i < 100; ++i) {
     edges.emplace_back(io());
     io().start(ops.emplace_back(io_request::read_event(edges.back().fd())));
-    io().start(ops.emplace_back(io_request::sleep(long_sleep())));
+    io().start(ops.emplace_back(io_request::sleep(1h)));
     io().start(ops.emplace_back(io_request::fsync(fd.get())));
   }
   for (auto op = ops.rbegin(); op != ops.rend(); ++op) io().cancel(*op);
@@ -1163,7 +1156,7 @@ TEST_P(engine_conformance, nothing_is_in_flight_after_the_destructor) {
     std::vector<std::vector<std::byte>> buffers(10, std::vector<std::byte>(size));
     std::deque<noted_op> ops;
     io().start(ops.emplace_back(io_request::read_event(event.get())));
-    io().start(ops.emplace_back(io_request::sleep(long_sleep() / 50)));
+    io().start(ops.emplace_back(io_request::sleep(1h)));
     for (auto& buffer : buffers) {
       const auto offset = static_cast<std::int64_t>(ops.size()) % 10 * size;
       io().start(ops.emplace_back(io_request::read(fd.get(), offset, buffer)));

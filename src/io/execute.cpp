@@ -67,7 +67,7 @@ void execute(io_op& op) noexcept {
 bool take_event(io_op& op) noexcept {
   ssize_t taken = 0;
   do {
-    taken = ::read(op.request.fd, &op.count, sizeof op.count);
+    taken = ::read(op.request.fd, &op.way.count, sizeof op.way.count);
   } while (taken < 0 && errno == EINTR);
   if (taken < 0 && errno == EAGAIN) return false;
   finish(op, static_cast<std::int32_t>(taken < 0 ? -errno : taken), clock::now());

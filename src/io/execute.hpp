@@ -26,7 +26,7 @@ inline void finish(io_op& op, std::int32_t res, instant returned) noexcept {
   assert(op.pending());
   op.record.res = res;
   op.record.returned = returned;
-  op.finished = true;
+  op.way.finished = true;
 }
 
 }  // namespace filemap

@@ -15,6 +15,9 @@
 // - At the end, operations that are queued and not mandatory complete with -ECANCELED; mandatory
 // ones
 //   (a write-behind file's writes) still run.
+// - Without any thread nothing would come to the queue: as in tokio, which panics then ("OS can't
+//   spawn worker thread"), that is a failure. A pool that could not start its first one is not
+//   made.
 //
 // Waits for time and for eventfds never reach a worker: see waiting_room.
 
@@ -25,27 +28,47 @@
 #include "sequencer.hpp"
 #include "waiting_room.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <condition_variable>
 #include <csignal>
+#include <list>
 #include <mutex>
 #include <pthread.h>
+#include <string>
 #include <sys/eventfd.h>
 #include <system_error>
 #include <thread>
-#include <unordered_map>
 #include <utility>
-#include <vector>
 
 namespace filemap {
 
 namespace {
+
+class signals_blocked {
+ public:
+  signals_blocked() noexcept {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  signals_blocked(const signals_blocked&) = delete;
+  signals_blocked& operator=(const signals_blocked&) = delete;
+  ~signals_blocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_;
+};
 
 class pool_engine final : public engine {
  public:
   explicit pool_engine(const pool_options& options) : options_(options) {
     if (options_.threads == 0) options_.threads = 1;
     if (!doorbell_) throw std::system_error(errno, std::system_category(), "eventfd");
+    if (const int error = can_start_a_thread(); error != 0) {
+      throw unsupported("a pool cannot start a thread (" + std::generic_category().message(error) +
+                        "); " + thread_advice);
+    }
   }
 
   ~pool_engine() override {
@@ -54,8 +77,16 @@ class pool_engine final : public engine {
       shutdown_ = true;
     }
     work_.notify_all();
-    for (auto& [id, worker] : workers_) worker.join();  // none retires once shutdown_ is set
+    for (auto& worker : workers_) worker.thread.join();  // none retires once shutdown_ is set
     join_retired();
+    while (auto* const op = queue_.pop()) {  // there was no worker
+      if (op->request.mandatory) {
+        execute(*op);
+      } else {
+        finish(*op, -ECANCELED, clock::now());
+      }
+      ready_.push(*op);
+    }
     room_.cancel_all(ready_);
     ready_.append(completed_);
     order_.abandon(ready_);
@@ -63,8 +94,7 @@ class pool_engine final : public engine {
 
   void start(io_op& op) noexcept override {
     ++in_flight_;
-    op.state = op_state::queued;
-    op.record = {};
+    op.begin();
     if (op_queue next; order_.enter(op, next)) {
       begin(op);
     } else {
@@ -75,17 +105,12 @@ class pool_engine final : public engine {
   void wait(op_queue& done) override {
     assert(in_flight_ > 0);
     assert(!order_.in_chain() && "a chain is started as a whole");
-    do {  // once at least: who always has something ready must not starve who waits
-      {
-        const std::lock_guard lock(mutex_);
-        ready_.append(completed_);
-        loop_waits_ = ready_.empty();
-      }
-      const bool block = ready_.empty();
-      if (block || !room_.empty()) {
-        if (room_.poll(block, doorbell_.get(), ready_)) silence_doorbell();
-      }
-    } while (ready_.empty());
+    try {
+      wait_until_ready();
+    } catch (...) {
+      failed_ = true;
+      throw;
+    }
     op_queue next;
     for (auto* op = ready_.front(); op != nullptr; op = op->next) {
       --in_flight_;
@@ -96,8 +121,9 @@ class pool_engine final : public engine {
   }
 
   void cancel(io_op& op) noexcept override {
-    if (op.held) {
-      op.cancelled = true;
+    if (!op.pending()) return;
+    if (op.way.held) {
+      op.way.cancelled = true;
       return;
     }
     if (room_.cancel(op, ready_)) return;
@@ -112,9 +138,33 @@ class pool_engine final : public engine {
   }
 
   std::size_t in_flight() const noexcept override { return in_flight_; }
+  bool failed() const noexcept override { return failed_; }
   engine_traits traits() const override { return {"pool", true, {}, {}}; }
 
  private:
+  struct worker {
+    std::uint32_t id;
+    std::thread thread;
+  };
+
+  static constexpr const char* thread_advice =
+      "raise the limits on processes and memory (ulimit -u, -v) or use another mode";
+
+  void wait_until_ready() {
+    do {  // once at least: who always has something ready must not starve who waits
+      {
+        const std::lock_guard lock(mutex_);
+        ready_.append(completed_);
+        loop_waits_ = ready_.empty();
+        if (!queue_.empty() && workers_.empty()) start_worker();
+      }
+      const bool block = ready_.empty();
+      if (block || !room_.empty()) {
+        if (room_.poll(block, doorbell_.get(), ready_)) silence_doorbell();
+      }
+    } while (ready_.empty());
+  }
+
   void begin_all(op_queue& next) noexcept {
     filemap::begin_all(next, ready_, [this](io_op& op) { begin(op); });
   }
@@ -123,7 +173,7 @@ class pool_engine final : public engine {
     op.record.submitted = clock::now();
     switch (op.request.code) {
       case opcode::sleep:
-        op.deadline = op.record.submitted + op.request.delay;
+        op.way.deadline = op.record.submitted + op.request.delay;
         room_.admit(op);
         break;
       case opcode::read_event:
@@ -139,7 +189,7 @@ class pool_engine final : public engine {
   }
 
   void submit(io_op& op) noexcept {
-    op.state = op_state::in_flight;  // here, because the state is the loop's thread's alone
+    op.hand_over();  // here, because the state is the loop's thread's alone
     const std::lock_guard lock(mutex_);
     queue_.push(op);
     if (idle_ > 0) {
@@ -148,29 +198,40 @@ class pool_engine final : public engine {
       work_.notify_one();
       return;
     }
-    if (workers_.size() < options_.threads) spawn_worker();
+    if (workers_.size() >= options_.threads) return;
+    try {
+      start_worker();
+    } catch (...) {  // one that is busy will come to it; if there is none, wait() says so
+    }
   }
 
-  // With no thread at all the operation would wait for ever, so then, and only then, the loop's own
-  // thread executes it.
-  void spawn_worker() noexcept {
+  void start_worker() {
     join_retired();
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are the main thread's
+    const signals_blocked in_the_worker;  // they are the main thread's
+    auto& added = workers_.emplace_back();
+    added.id = ++last_worker_;
     try {
-      const auto id = ++last_worker_;
-      workers_.emplace(id, std::thread(&pool_engine::work, this, id));
-    } catch (const std::system_error&) {
-      if (workers_.empty()) {
-        while (auto* const op = queue_.pop()) {
-          execute(*op);
-          completed_.push(*op);
-        }
-      }
+      added.thread = std::thread(&pool_engine::work, this, added.id);
+    } catch (const std::system_error& error) {
+      workers_.pop_back();
+      if (!workers_.empty()) throw;
+      throw std::system_error(error.code(), "a pool cannot start a thread, and has none; " +
+                                                std::string(thread_advice));
+    } catch (...) {
+      workers_.pop_back();
+      throw;
     }
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  }
+
+  // Whether this process may have one at all: 0, or the errno of the attempt.
+  static int can_start_a_thread() {
+    const signals_blocked in_the_thread;
+    try {
+      std::thread([] {}).join();
+    } catch (const std::system_error& error) {
+      return error.code().value();
+    }
+    return 0;
   }
 
   void work(std::uint32_t id) {
@@ -212,14 +273,14 @@ class pool_engine final : public engine {
 
   // A thread cannot join itself. It calls this as its last act under the lock, so whoever holds the
   // lock later can join it.
-  void retire(std::uint32_t id) {
-    const auto found = workers_.find(id);
-    retired_.push_back(std::move(found->second));
-    workers_.erase(found);
+  void retire(std::uint32_t id) noexcept {
+    const auto found = std::find_if(workers_.begin(), workers_.end(),
+                                    [id](const worker& one) { return one.id == id; });
+    retired_.splice(retired_.end(), workers_, found);
   }
 
   void join_retired() noexcept {
-    for (auto& worker : retired_) worker.join();
+    for (auto& worker : retired_) worker.thread.join();
     retired_.clear();
   }
 
@@ -235,6 +296,7 @@ class pool_engine final : public engine {
   waiting_room room_;
   op_queue ready_;
   std::size_t in_flight_ = 0;
+  bool failed_ = false;
   sequencer order_;
   unique_fd doorbell_{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
 
@@ -248,8 +310,8 @@ class pool_engine final : public engine {
   std::uint32_t last_worker_ = 0;
   bool shutdown_ = false;
   bool loop_waits_ = false;
-  std::unordered_map<std::uint32_t, std::thread> workers_;
-  std::vector<std::thread> retired_;
+  std::list<worker> workers_;
+  std::list<worker> retired_;
 };
 
 }  // namespace

@@ -13,12 +13,15 @@
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
+#include <cstdio>
+#include <cstdlib>
 #include <deque>
 #include <fcntl.h>
 #include <fstream>
 #include <memory>
 #include <string>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <thread>
 #include <unistd.h>
@@ -222,6 +225,53 @@ TEST_F(pool_engine_test, an_operation_is_not_lost_between_a_time_out_and_a_notif
   for (int i = 0; i < 2000; ++i) {
     ASSERT_EQ(perform_alone(io(), io_request::seek(fd_.get(), 0)), io_result{0});
   }
+}
+
+void refuse_threads() {
+  refuse_system_call(SYS_clone3, EAGAIN);
+  refuse_system_call(SYS_clone, EAGAIN);
+}
+
+using ::testing::ExitedWithCode;
+
+TEST(pool_engine_death_test, a_process_that_may_have_no_thread_is_told_so) {
+  EXPECT_EXIT(
+      {
+        refuse_threads();
+        try {
+          make_pool_engine();
+        } catch (const unsupported& why) {
+          std::fprintf(stderr, "unsupported: %s", why.what());
+          std::_Exit(1);
+        }
+      },
+      ExitedWithCode(1), "unsupported: .*cannot start a thread.*ulimit -u");
+}
+
+// Not done on the loop's thread: that would be another mode.
+TEST(pool_engine_death_test, work_that_no_thread_can_be_started_for_fails_the_engine) {
+  EXPECT_EXIT(
+      {
+        auto engine = make_pool_engine();
+        const unique_fd fd(::memfd_create("no thread", MFD_CLOEXEC));
+        auto mandatory = io_request::write(fd.get(), 0, bytes("m"));
+        mandatory.mandatory = true;
+        noted_op write(mandatory);
+        noted_op sync(io_request::fsync(fd.get()));
+        refuse_threads();
+        engine->start(write);
+        engine->start(sync);
+        try {
+          run(*engine, succeeds(performed(*engine, io_request::sleep(1h))));
+        } catch (const std::system_error& why) {
+          std::fprintf(stderr, "system_error %d: %s", why.code().value(), why.what());
+        }
+        if (!engine->failed()) std::_Exit(2);
+        engine.reset();
+        if (sync.result() != io_result{-ECANCELED} || contents(fd.get()) != "m") std::_Exit(3);
+        std::_Exit(1);
+      },
+      ExitedWithCode(1), "system_error 11: .*cannot start a thread.*ulimit -u");
 }
 
 // --- waiting

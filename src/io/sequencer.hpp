@@ -17,7 +17,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 namespace filemap {
 
@@ -31,6 +30,7 @@ inline bool is_wait(opcode code) noexcept {
 /// short read or write.
 bool breaks_link(const io_op& op) noexcept;
 
+/// Allocates nothing: what it holds back hangs on the operations themselves.
 class sequencer {
  public:
   /// `whole_chains`: the first member of a chain is given out when the last one has been started.
@@ -38,7 +38,7 @@ class sequencer {
 
   /// Takes an operation that was just started. True: nothing orders it, so it begins now. False:
   /// whatever may begin is at the end of `next`, as `leave` puts it there.
-  bool enter(io_op& op, op_queue& next) {
+  bool enter(io_op& op, op_queue& next) noexcept {
     const bool is_plain = op.request.link == link_kind::none && !op.request.drain && !in_chain_;
     if (is_plain && (older_ == 0 || is_wait(op.request.code))) {
       count(op);
@@ -51,43 +51,43 @@ class sequencer {
   /// Takes note that an operation has ended. What may begin now goes to the end of `next`, and, as
   /// `finished`, what is cancelled. A second call for the same operation does nothing.
   void leave(io_op& op, op_queue& next) noexcept {
-    if (op.epoch == 0) return;
+    if (op.way.epoch == 0) return;
     if (!is_wait(op.request.code)) {
       --pending_;
-      if (op.epoch < epoch_) --older_;
+      if (op.way.epoch < epoch_) --older_;
     }
-    if (op.follower != nullptr || &op == last_ || !held_.empty()) pass_on(op, next);
-    op.epoch = 0;
+    if (op.way.follower != nullptr || &op == last_ || !held_.empty()) pass_on(op, next);
+    op.way.epoch = 0;
   }
 
   /// Is a chain without its last member?
   bool in_chain() const noexcept { return in_chain_; }
 
-  /// For an engine's end, when all that had begun is in `finished`: what is mandatory is executed
-  /// in its turn, the rest is cancelled, and nobody is told. What was opened is closed.
-  void abandon(op_queue& finished) noexcept;
+  /// For an engine's end, when all that had begun is in `finished`, or in `lost`, for ever pending:
+  /// what is mandatory is executed in its turn, the rest is cancelled, and nobody is told. What was
+  /// opened is closed.
+  void abandon(op_queue& finished, op_queue& lost) noexcept;
+  void abandon(op_queue& finished) noexcept {
+    op_queue none;
+    abandon(finished, none);
+  }
 
  private:
-  struct held_back {
-    io_op* op;
-    std::uint32_t epoch;  ///< of the last that it waits for
-    std::size_t before;   ///< how many of those have not ended
-  };
-
   void count(io_op& op) noexcept {
-    op.epoch = epoch_;
+    op.way.epoch = epoch_;
     if (!is_wait(op.request.code)) ++pending_;
   }
-  void place(io_op& op, op_queue& next);
+  void place(io_op& op, op_queue& next) noexcept;
   void pass_on(io_op& op, op_queue& next) noexcept;
   void cancel_from(io_op* op, op_queue& next) noexcept;
+  void release_drained(const io_op& ended, op_queue& next) noexcept;
   static void release(io_op& op, op_queue& next) noexcept;
 
   const bool whole_chains_;
-  std::size_t pending_ = 0;      // that have entered and not left, without waits
-  std::uint32_t epoch_ = 1;      // one more than the drained operations that have entered
-  std::size_t older_ = 0;        // of the pending, those up to the last drained one
-  std::vector<held_back> held_;  // drained ones and what is behind them, oldest first
+  std::size_t pending_ = 0;  // that have entered and not left, without waits
+  std::uint32_t epoch_ = 1;  // one more than the drained operations that have entered
+  std::size_t older_ = 0;    // of the pending, those up to the last drained one
+  op_queue held_;            // drained ones and what is behind them, oldest first
 
   // The chain that is being started.
   bool in_chain_ = false;
@@ -100,7 +100,7 @@ class sequencer {
 template <typename Begin>
 void begin_all(op_queue& next, op_queue& ready, Begin begin) noexcept {
   while (auto* const op = next.pop()) {
-    if (op->finished) {
+    if (op->way.finished) {
       ready.push(*op);
     } else {
       begin(*op);

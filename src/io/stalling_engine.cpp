@@ -23,6 +23,7 @@ class stalling_engine final : public engine {
   void wait(op_queue& done) override { inner_->wait(done); }
   void cancel(io_op& op) noexcept override { inner_->cancel(op); }
   std::size_t in_flight() const noexcept override { return inner_->in_flight(); }
+  bool failed() const noexcept override { return inner_->failed(); }
   engine_traits traits() const override { return inner_->traits(); }
 
  private:

@@ -20,7 +20,7 @@ class stepping_engine final : public engine {
         order_(options_.through != nullptr) {}
   ~stepping_engine() override {
     for (auto* const op : held_) {
-      if (op->finished) {
+      if (op->way.finished) {
         // With `at_once`: only its completion was to come.
       } else if (op->request.mandatory) {
         execute(*op);
@@ -33,10 +33,8 @@ class stepping_engine final : public engine {
   }
 
   void start(io_op& op) noexcept override {
-    op.state = op_state::queued;
-    op.record = {};
+    op.begin();
     op.record.submitted = clock::now();
-    op.finished = false;
     ++in_flight_;
     if (op_queue next; order_.enter(op, next)) {
       hold(op);
@@ -59,13 +57,15 @@ class stepping_engine final : public engine {
   }
 
   void cancel(io_op& op) noexcept override {
-    if (op.held) op.cancelled = true;
-    if (op.finished || std::erase(held_, &op) == 0) return;
+    if (!op.pending() || op.way.finished) return;
+    if (op.way.held) op.way.cancelled = true;
+    if (std::erase(held_, &op) == 0) return;
     finish(op, -ECANCELED, clock::now());
     ready_.push(op);
   }
 
   std::size_t in_flight() const noexcept override { return in_flight_; }
+  bool failed() const noexcept override { return failed_; }
   engine_traits traits() const override {
     return options_.through ? options_.through->traits() : engine_traits{"stepping", true, {}, {}};
   }
@@ -85,6 +85,7 @@ class stepping_engine final : public engine {
       if (can_execute(*op)) choice_.push_back(op);
     }
     if (choice_.empty()) {
+      failed_ = true;
       throw std::system_error(EDEADLK, std::system_category(),
                               "every task waits for a notification that nobody sends");
     }
@@ -92,7 +93,7 @@ class stepping_engine final : public engine {
     assert(chosen < choice_.size());
     auto& op = *choice_[chosen];
     std::erase(held_, &op);
-    if (op.finished) {
+    if (op.way.finished) {
       ready_.push(op);
     } else if (options_.through && !is_wait(op.request.code)) {
       carry_out(op);
@@ -119,12 +120,16 @@ class stepping_engine final : public engine {
   // What both sequencers keep in the operations is ours again when they are done.
   void carry_out(io_op& first) {
     chain_.clear();
-    for (auto* op = &first; op != nullptr; op = op->follower) chain_.push_back({op, op->epoch});
-    for (const auto& member : chain_) options_.through->start(*member.op);
+    for (auto* op = &first; op != nullptr; op = op->way.follower)
+      chain_.push_back({op, op->way.epoch});
+    for (const auto& member : chain_) {
+      member.op->state = op_state::idle;  // the other engine begins it
+      options_.through->start(*member.op);
+    }
     while (options_.through->in_flight() > 0) options_.through->wait(ready_);
     for (const auto& member : chain_) {
-      member.op->epoch = member.epoch;
-      member.op->follower = nullptr;
+      member.op->way.epoch = member.epoch;
+      member.op->way.follower = nullptr;
     }
   }
 
@@ -150,6 +155,7 @@ class stepping_engine final : public engine {
   std::vector<io_op*> choice_;
   op_queue ready_;
   std::size_t in_flight_ = 0;
+  bool failed_ = false;
   sequencer order_;  // what is not among `held_` because it is ordered behind others
 };
 

@@ -19,8 +19,7 @@ class sync_engine final : public engine {
 
   void start(io_op& op) noexcept override {
     ++in_flight_;
-    op.state = op_state::queued;
-    op.record = {};
+    op.begin();
     op_queue next;
     if (order_.enter(op, next)) begin(op, next);
     begin_all(next);
@@ -42,8 +41,9 @@ class sync_engine final : public engine {
   }
 
   void cancel(io_op& op) noexcept override {
-    if (op.held) {
-      op.cancelled = true;
+    if (!op.pending() || op.way.finished) return;
+    if (op.way.held) {
+      op.way.cancelled = true;
     } else {
       room_.cancel(op, ready_);
     }
@@ -54,7 +54,7 @@ class sync_engine final : public engine {
  private:
   void begin_all(op_queue& next) noexcept {
     while (auto* const op = next.pop()) {
-      if (op->finished) {
+      if (op->way.finished) {
         end(*op, next);
       } else {
         begin(*op, next);
@@ -65,7 +65,7 @@ class sync_engine final : public engine {
   void begin(io_op& op, op_queue& next) noexcept {
     op.record.submitted = clock::now();
     if (op.request.code == opcode::sleep) {
-      op.deadline = op.record.submitted + op.request.delay;
+      op.way.deadline = op.record.submitted + op.request.delay;
       room_.admit(op);
     } else if (op.request.code == opcode::read_event) {
       room_.admit(op);

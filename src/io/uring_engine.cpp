@@ -8,7 +8,7 @@
 //            │        backlog_ CQ would fill    │  └─ again: a stall has ended, an eventfd was
 //            │                                  │     empty on a kernel whose read does not wait
 //            └──── ready_ ◄── by system call, when the kernel has no such operation, or
-//                              room_, before 5.5
+//                              room_, where the kernel's own waits are not to be had
 //
 // One turn of the loop (`wait`) admits what waits in the backlog, submits everything that has been
 // prepared and waits for a completion in one io_uring_enter, moves the completions to `ready_`,
@@ -17,9 +17,12 @@
 // - user_data is the io_op; small numbers are requests of our own: a cancellation, and the pause
 //   before one that came to nothing is asked for again.
 // - What is in flight and ends by itself never exceeds the CQ's size, because 5.4 drops what
-//   overflows, and later kernels allocate for it and refuse submissions. Waits are not bounded
-//   where completions are kept; before 5.5 they get half of the CQ, and the loop's thread polls the
-//   others together with the ring (`room_`), as the write that a wait is about must find a place.
+//   overflows, and later kernels allocate for it and refuse submissions. Waits are not bounded, as
+//   the write that a wait is about must find a place.
+// - A wait is given to the kernel only where it can be taken back: time from 5.5 on, as before only
+//   polls can be cancelled; an eventfd from 5.7 on, as before it takes a poll, and 5.6 can lose the
+//   completion of one that is cancelled (seen on 5.6.4: 2 of 2,000 rounds ended never; on 5.10
+//   none). Elsewhere the loop's thread polls for them together with the ring (`room_`).
 // - Below a ceiling the kernel itself refuses what is newer: see restrict_to().
 // - `submitted` is stamped just before the entries are published, so an operation cannot have begun
 //   before it. When the kernel began it is not observable; `returned` is when its CQE was reaped.
@@ -30,7 +33,10 @@
 //   that are waited for.
 // - Multishot requests are not used: one SQE, one CQE, as reap() asserts.
 // - The destructor cancels, then waits for every CQE. io_uring_queue_exit alone returns while the
-//   kernel may still write into buffers.
+//   kernel may still write into buffers. What it cannot wait for it leaves to the kernel, with the
+//   ring: before 5.5 to close it would wait for the same.
+// - io_uring_enter that is refused is tried again for `patience` where the kernel may think better
+//   of it; then, and else at once, the engine has failed.
 
 #include "filemap/io/engines.hpp"
 
@@ -43,12 +49,13 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
-#include <poll.h>
 #include <set>
 #include <string>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <system_error>
 #include <thread>
@@ -79,7 +86,6 @@ struct ring_opcode {
 constexpr std::array ring_opcodes = {
     ring_opcode{IORING_OP_NOP, {5, 4}},          ring_opcode{IORING_OP_READV, {5, 4}},
     ring_opcode{IORING_OP_WRITEV, {5, 4}},       ring_opcode{IORING_OP_FSYNC, {5, 4}},
-    ring_opcode{IORING_OP_POLL_ADD, {5, 4}},     ring_opcode{IORING_OP_POLL_REMOVE, {5, 4}},
     ring_opcode{IORING_OP_TIMEOUT, {5, 4}},      ring_opcode{IORING_OP_SYNC_FILE_RANGE, {5, 4}},
     ring_opcode{IORING_OP_ASYNC_CANCEL, {5, 5}}, ring_opcode{IORING_OP_STATX, {5, 6}},
     ring_opcode{IORING_OP_READ, {5, 6}},         ring_opcode{IORING_OP_WRITE, {5, 6}},
@@ -441,23 +447,28 @@ class uring_engine final : public engine {
     }
     backlog_.append(mandatory);
     room_.cancel_all(ready_);
-    for (auto* op = in_ring_.front(); op != nullptr; op = op->next) {
-      if (!op->request.mandatory) ask_cancellation(*op);
+    std::string why = "nothing but a wait can be cancelled before Linux 5.5";
+    try {
+      for (auto* op = in_ring_.front(); op != nullptr; op = op->next) {
+        if (!op->request.mandatory) ask_cancellation(*op);
+      }
+      wait_for_the_kernel();
+    } catch (const std::exception& failure) {
+      why = failure.what();
+      take_back_unsubmitted();
     }
-    while (in_ring_count_ > 0 || !backlog_.empty()) {
-      admit_backlog();
-      enter(in_ring_count_ > 0 ? 1 : 0);  // a system call has left nothing to wait for
-      reap();
+    end_without_the_ring();
+    if (in_ring_.empty()) {
+      io_uring_queue_exit(&ring_);
+    } else {
+      leave_to_the_kernel(why);
     }
-    io_uring_queue_exit(&ring_);
-    order_.abandon(ready_);
+    order_.abandon(ready_, in_ring_);
   }
 
   void start(io_op& op) noexcept override {
     ++in_flight_;
-    op.state = op_state::queued;
-    op.stalling = op.cancelled = op.polling = op.finished = false;
-    op.record = {};
+    op.begin();
     if (op_queue next; order_.enter(op, next)) {
       begin(op);
     } else {
@@ -468,12 +479,12 @@ class uring_engine final : public engine {
   void wait(op_queue& done) override {
     assert(in_flight_ > 0);
     assert(!order_.in_chain() && "a chain is started as a whole");
-    do {
-      admit_backlog();
-      enter(ready_.empty() && room_.empty() ? 1 : 0);
-      const auto reaped = reap();
-      if (!room_.empty()) poll_room(reaped > 0);
-    } while (ready_.empty());
+    try {
+      wait_until_ready();
+    } catch (...) {
+      failed_ = true;
+      throw;
+    }
     op_queue next;
     for (auto* op = ready_.front(); op != nullptr; op = op->next) {
       --in_flight_;
@@ -484,9 +495,9 @@ class uring_engine final : public engine {
   }
 
   void cancel(io_op& op) noexcept override {
-    if (!op.pending() || op.finished || op.cancelled) return;
-    if (op.held) {
-      op.cancelled = true;
+    if (!op.pending() || op.way.finished || op.way.cancelled) return;
+    if (op.way.held) {
+      op.way.cancelled = true;
       return;
     }
     if (room_.cancel(op, ready_)) return;
@@ -500,6 +511,7 @@ class uring_engine final : public engine {
   }
 
   std::size_t in_flight() const noexcept override { return in_flight_; }
+  bool failed() const noexcept override { return failed_; }
 
   engine_traits traits() const override {
     engine_traits traits{"uring", false, features_.names(), features_.substitutions(), ceiling_};
@@ -515,13 +527,82 @@ class uring_engine final : public engine {
     throw unsupported(what);
   }
 
+  void wait_until_ready() {
+    do {
+      admit_backlog();
+      enter(ready_.empty() && room_.empty() ? 1 : 0);
+      const auto reaped = reap();
+      if (!room_.empty()) poll_room(reaped > 0);
+    } while (ready_.empty());
+  }
+
+  // --- the end
+
+  // Returns when the kernel has nothing of ours, or nothing that will end.
+  void wait_for_the_kernel() {
+    while (in_ring_count_ > 0 || !backlog_.empty()) {
+      admit_backlog();
+      const bool block = in_ring_count_ > 0 && will_end();
+      enter(block ? 1 : 0);
+      if (reap() == 0 && !block && in_ring_count_ > 0) return;
+    }
+  }
+
+  // Is there an operation that ends by itself, or has been asked to?
+  bool will_end() const noexcept {
+    if (features_.async_cancel) return true;
+    for (const auto* op = in_ring_.front(); op != nullptr; op = op->next) {
+      if (!may_block_for_ever(op->request)) return true;
+    }
+    return in_ring_.empty();
+  }
+  static bool may_block_for_ever(const io_request& request) noexcept {
+    if (request.code != opcode::read && request.code != opcode::write) return false;
+    struct stat status {};
+    return ::fstat(request.fd, &status) == 0 && !S_ISREG(status.st_mode) &&
+           !S_ISBLK(status.st_mode);
+  }
+
+  // What is in the queue and was never consumed, as every io_uring_enter has failed, is ours again.
+  void take_back_unsubmitted() noexcept {
+    const auto& sq = ring_.sq;
+    const auto count = options_.sqpoll ? 0 : io_uring_sq_ready(&ring_);
+    for (unsigned i = sq.sqe_tail - count; i != sq.sqe_tail; ++i) {
+      const auto data = sq.sqes[i & sq.ring_mask].user_data;
+      --in_ring_count_;
+      if (data == cancellation_data || data == pause_data) continue;
+      auto& op =
+          *reinterpret_cast<io_op*>(data);  // NOLINT(performance-no-int-to-ptr): as put() set
+      in_ring_.erase(op);
+      op.take_back();
+      backlog_.push(op);
+    }
+  }
+  void end_without_the_ring() noexcept {
+    while (auto* const op = backlog_.pop()) {
+      if (op->request.mandatory) {
+        execute(*op);
+      } else {
+        finish(*op, -ECANCELED, clock::now());
+      }
+      ready_.push(*op);
+    }
+  }
+
+  void leave_to_the_kernel(const std::string& why) const noexcept {
+    std::size_t count = 0;
+    for (const auto* op = in_ring_.front(); op != nullptr; op = op->next) ++count;
+    std::fprintf(stderr, "filemap-uring: %zu operation%s left to the kernel, with the ring: %s\n",
+                 count, count == 1 ? " is" : "s are", why.c_str());
+  }
+
   // --- into the ring
 
   void begin(io_op& op) noexcept {
     const bool sleeps = op.request.code == opcode::sleep;
     if (sleeps || op.request.delay > nanoseconds{0}) {
-      op.deadline = clock::now() + op.request.delay;
-      op.stalling = !sleeps;
+      op.way.deadline = clock::now() + op.request.delay;
+      op.way.stalling = !sleeps;
     }
     if (!backlog_.empty() || !admit(op)) backlog_.push(op);
   }
@@ -530,7 +611,7 @@ class uring_engine final : public engine {
   }
 
   bool by_system_call(const io_op& op) const noexcept {
-    if (op.stalling) return false;
+    if (op.way.stalling) return false;
     switch (op.request.code) {
       case opcode::statx:
         return !features_.statx;
@@ -561,30 +642,23 @@ class uring_engine final : public engine {
 
   // Ends when something outside of the ring happens, which may be never.
   static bool waits(const io_op& op) noexcept {
-    return op.stalling || op.request.code == opcode::sleep || op.request.code == opcode::read_event;
+    return op.way.stalling || op.request.code == opcode::sleep ||
+           op.request.code == opcode::read_event;
   }
 
-  // Of these, the one that may be waited for elsewhere.
-  static bool is_open_ended(const io_op& op) noexcept { return !op.stalling && waits(op); }
-
-  // Where the kernel keeps completions beyond the CQ, waits and cancellations need no room: the
-  // write that a wait is about must not be kept out by it. Before 5.5 everything counts, and the
-  // CQ's last entry is for a cancellation.
+  // Where the kernel keeps completions beyond the CQ (5.5), waits and cancellations need no room.
+  // Before, there are none in the ring.
   bool has_room(const io_op& op, std::size_t count = 1) const noexcept {
-    if (features_.no_drop) return waits(op) || bounded_count_ + count <= capacity_;
-    return in_ring_count_ + count < capacity_;
+    return waits(op) || bounded_count_ + count <= capacity_;
   }
-  // Before 5.5, half of the CQ is for what ends by itself, which may be a chain as long as the SQ.
   bool belongs_into_room(const io_op& op) const noexcept {
-    return !features_.no_drop && is_open_ended(op) && open_ended_count_ + 1 >= capacity_ / 2;
-  }
-  bool has_room_for_cancellation() const noexcept {
-    return features_.no_drop || in_ring_count_ < capacity_;
+    if (op.way.stalling || op.request.code == opcode::sleep) return !features_.async_cancel;
+    return op.request.code == opcode::read_event && (op.way.polling || !features_.event_read);
   }
 
   // False: there is no room now, neither for the submission nor for its completion.
   bool admit(io_op& op) noexcept {
-    if (op.follower != nullptr && !op.stalling) {
+    if (op.way.follower != nullptr && !op.way.stalling) {
       if (const auto members = members_for_the_kernel(op); members > 0) {
         return admit_chain(op, members);
       }
@@ -609,12 +683,11 @@ class uring_engine final : public engine {
 
   void put(io_uring_sqe& sqe, io_op& op) noexcept {
     prep(sqe, op);
-    op.state = op_state::in_flight;
+    op.hand_over();
     in_ring_.push(op);
     if (unpublished_ == nullptr) unpublished_ = &op;
     ++in_ring_count_;
     if (!waits(op)) ++bounded_count_;
-    if (is_open_ended(op)) ++open_ended_count_;
   }
 
   // How many members the chain has, if the kernel can be given all of them as they are. 0: the
@@ -623,11 +696,11 @@ class uring_engine final : public engine {
   // ends the submission.
   std::size_t members_for_the_kernel(const io_op& first) const noexcept {
     std::size_t count = 0;
-    for (const auto* op = &first; op != nullptr; op = op->follower) {
+    for (const auto* op = &first; op != nullptr; op = op->way.follower) {
       const auto& r = op->request;
       const bool delayed = op != &first && r.delay > nanoseconds{0};
       const bool linkable = r.link != link_kind::hardlink || features_.hardlink;
-      if (delayed || op->cancelled || waits(*op) || by_system_call(*op) || !linkable) return 0;
+      if (delayed || op->way.cancelled || waits(*op) || by_system_call(*op) || !linkable) return 0;
       if (!has_good_paths(r)) return 0;
       ++count;
     }
@@ -643,11 +716,12 @@ class uring_engine final : public engine {
     }
     for (auto* op = &first; op != nullptr;) {
       auto& sqe = *io_uring_get_sqe(&ring_);
-      op->held = false;
+      op->way.held = false;
       put(sqe, *op);
       if (op->request.link == link_kind::link) sqe.flags |= IOSQE_IO_LINK;
       if (op->request.link == link_kind::hardlink) sqe.flags |= IOSQE_IO_HARDLINK;
-      op = std::exchange(op->follower, nullptr);  // from here on its turn is the kernel's to say
+      op =
+          std::exchange(op->way.follower, nullptr);  // from here on its turn is the kernel's to say
     }
     return true;
   }
@@ -684,32 +758,27 @@ class uring_engine final : public engine {
   // recycled entry keeps its old one.
   void prep(io_uring_sqe& sqe, io_op& op) const noexcept {
     const auto& r = op.request;
-    if (op.stalling || r.code == opcode::sleep) {
+    if (op.way.stalling || r.code == opcode::sleep) {
       prep_timeout(sqe, op);
     } else {
       switch (r.code) {
         case opcode::read_event:
-          if (op.polling || !features_.event_read) {
-            op.polling = true;
-            io_uring_prep_poll_add(&sqe, r.fd, POLLIN);
-          } else {
-            io_uring_prep_read(&sqe, r.fd, &op.count, sizeof op.count, 0);
-          }
+          io_uring_prep_read(&sqe, r.fd, &op.way.count, sizeof op.way.count, 0);
           break;
         case opcode::read:
           if (features_.read_write) {
             io_uring_prep_read(&sqe, r.fd, r.data, r.size, position(r));
           } else {
-            op.vec = {r.data, r.size};
-            io_uring_prep_readv(&sqe, r.fd, &op.vec, 1, position(r));
+            op.way.vec = {r.data, r.size};
+            io_uring_prep_readv(&sqe, r.fd, &op.way.vec, 1, position(r));
           }
           break;
         case opcode::write:
           if (features_.read_write) {
             io_uring_prep_write(&sqe, r.fd, r.data, r.size, position(r));
           } else {
-            op.vec = {r.data, r.size};
-            io_uring_prep_writev(&sqe, r.fd, &op.vec, 1, position(r));
+            op.way.vec = {r.data, r.size};
+            io_uring_prep_writev(&sqe, r.fd, &op.way.vec, 1, position(r));
           }
           break;
         case opcode::fsync:
@@ -758,45 +827,56 @@ class uring_engine final : public engine {
 
   static void prep_timeout(io_uring_sqe& sqe, io_op& op) noexcept {
     using namespace std::chrono;
-    const auto left = std::max(nanoseconds{1}, op.deadline - clock::now());
-    static_assert(sizeof op.timespec == sizeof(__kernel_timespec));
-    op.timespec[0] = duration_cast<seconds>(left).count();
-    op.timespec[1] = (left % seconds{1}).count();
-    io_uring_prep_timeout(&sqe, reinterpret_cast<__kernel_timespec*>(&op.timespec), 0, 0);
+    const auto left = std::max(nanoseconds{1}, op.way.deadline - clock::now());
+    static_assert(sizeof op.way.time_left == sizeof(__kernel_timespec));
+    op.way.time_left[0] = duration_cast<seconds>(left).count();
+    op.way.time_left[1] = (left % seconds{1}).count();
+    io_uring_prep_timeout(&sqe, reinterpret_cast<__kernel_timespec*>(&op.way.time_left), 0, 0);
   }
 
   // Stamps what the next submission publishes, all with one reading of the clock.
   void publish() noexcept {
     instant now{};
     for (auto* op = std::exchange(unpublished_, nullptr); op != nullptr; op = op->next) {
-      if (!op->timed || op->stalling) continue;
+      if (!op->timed || op->way.stalling) continue;
       if (now == instant{}) now = clock::now();
       op->record.submitted = now;
     }
   }
 
+  // May return although nothing has been waited for: the caller reaps what there is and comes
+  // again.
   void enter(unsigned wait_for) {
     ask_owed_cancellations();
     publish();
-    while (true) {
-      // Also with nothing to wait for, the kernel must come to what it has deferred: with
-      // DEFER_TASKRUN a task that always has something ready would otherwise starve all that wait.
-      const int submitted = wait_for > 0 ? io_uring_submit_and_wait(&ring_, wait_for)
-                                         : io_uring_submit_and_get_events(&ring_);
-      if (submitted >= 0) return;
-      switch (-submitted) {
-        case EINTR:  // nothing was waited for; the caller reaps what there is and comes again
-          return;
-        case EAGAIN:  // no memory for a request
-        case EBUSY:   // completions have overflowed: they must be reaped first
-          if (io_uring_cq_ready(&ring_) > 0) return;
-          io_uring_get_events(&ring_);
-          if (wait_for == 0) return;
-          continue;
-        default:
-          throw std::system_error(-submitted, std::generic_category(), "io_uring_enter");
-      }
+    // Also with nothing to wait for, the kernel must come to what it has deferred: with
+    // DEFER_TASKRUN a task that always has something ready would otherwise starve all that wait.
+    const int submitted = wait_for > 0 ? io_uring_submit_and_wait(&ring_, wait_for)
+                                       : io_uring_submit_and_get_events(&ring_);
+    if (submitted >= 0) {
+      refusals_ = 0;
+    } else {
+      bear_refusal(-submitted);
     }
+  }
+
+  // EAGAIN: no memory for a request. EBUSY: completions have overflowed, and must be reaped first.
+  // EINTR: a signal; but no signals come so often that nothing else does for so long.
+  void bear_refusal(int error) {
+    constexpr std::chrono::milliseconds patience{500};
+    constexpr unsigned most_signals = 100'000;
+    constexpr unsigned without_a_pause = 100;
+    const auto now = clock::now();
+    if (refusals_++ == 0) refused_since_ = now;
+    const bool is_signal = error == EINTR;
+    const bool may_pass = is_signal || error == EAGAIN || error == EBUSY;
+    const bool too_long = now - refused_since_ > patience;
+    if (!may_pass || (too_long && (!is_signal || refusals_ > most_signals))) {
+      throw std::system_error(error, std::generic_category(), "io_uring_enter");
+    }
+    if (is_signal) return;
+    io_uring_get_events(&ring_);
+    if (refusals_ > without_a_pause) std::this_thread::sleep_for(std::chrono::milliseconds{1});
   }
 
   // --- out of the ring
@@ -824,17 +904,18 @@ class uring_engine final : public engine {
       auto& op = *static_cast<io_op*>(io_uring_cqe_get_data(cqe));
       in_ring_.erase(op);
       if (!waits(op)) --bounded_count_;
-      if (is_open_ended(op)) --open_ended_count_;
       if (now == instant{} && wants_time(op)) now = clock::now();
       if (settle(op, cqe->res, now)) {
         ready_.push(op);
       } else {
-        op.state = op_state::queued;
+        op.take_back();
         again.push(op);
       }
     }
     io_uring_cq_advance(&ring_, count);
+    assert(in_ring_count_ >= count && bounded_count_ <= in_ring_count_ - count);
     in_ring_count_ -= count;
+    if (count > 0) refusals_ = 0;
     // Behind nothing: what was already started goes before what waits for its first turn.
     again.append(backlog_);
     backlog_.append(again);
@@ -844,43 +925,48 @@ class uring_engine final : public engine {
 
   // Blocks for the room and the ring together, unless there is something to do at once.
   void poll_room(bool reaped) {
-    const bool idle = ready_.empty() && !reaped && io_uring_sq_ready(&ring_) == 0;
-    room_.poll(idle, ring_.ring_fd, ready_);
+    const bool idle = ready_.empty() && !reaped && io_uring_sq_ready(&ring_) == 0 && refusals_ == 0;
+    op_queue out;
+    room_.poll(idle, ring_.ring_fd, out);
+    while (auto* const op = out.pop()) {
+      if (op->way.finished) {
+        ready_.push(*op);
+      } else {  // its stall is over
+        op->take_back();
+        backlog_.push(*op);
+      }
+    }
   }
 
   // Reading the clock twice a turn costs a tenth of a turn where system calls are cheap, and more
   // where they flush the TLB, so it is read only for an operation that is timed or waits for time.
   static bool wants_time(const io_op& op) noexcept {
-    return op.timed || op.stalling || op.request.code == opcode::sleep;
+    return op.timed || op.way.stalling || op.request.code == opcode::sleep;
   }
 
   // True: the operation is done. False: it goes into the ring again.
   bool settle(io_op& op, std::int32_t res, instant now) noexcept {
-    if (op.stalling || op.request.code == opcode::sleep) {
+    if (op.way.stalling || op.request.code == opcode::sleep) {
       // Before 5.6 a timeout also ends, with 0, when some other request completes.
-      const bool over = res != 0 || now >= op.deadline;
+      const bool over = res != 0 || now >= op.way.deadline;
       if (over && res != -ETIME && res != 0) {
         finish(op, res, now);
         return true;
       }
-      if (op.cancelled) {
+      if (op.way.cancelled) {
         finish(op, -ECANCELED, now);
         return true;
       }
       if (!over) return false;
-      if (op.stalling) {
-        op.stalling = false;
+      if (op.way.stalling) {
+        op.way.stalling = false;
         return false;
       }
       res = 0;
     } else if (op.request.code == opcode::read_event) {
-      if (op.polling && res >= 0) {
-        if (take_event(op)) return true;
-        res = -EAGAIN;
-      }
-      // 5.4 to 5.6 do not wait in a read of an empty eventfd.
-      if ((res == -EAGAIN || res == -EINTR) && !op.cancelled) {
-        op.polling = true;
+      // A kernel that does not wait in a read of an empty eventfd after all.
+      if ((res == -EAGAIN || res == -EINTR) && !op.way.cancelled) {
+        op.way.polling = true;
         return false;
       }
       if (res == -EAGAIN) res = -ECANCELED;
@@ -892,18 +978,14 @@ class uring_engine final : public engine {
   // --- cancellation
 
   void ask_cancellation(io_op& op) noexcept {
-    op.cancelled = true;
-    auto* const sqe = has_room_for_cancellation() ? get_sqe() : nullptr;
+    op.way.cancelled = true;
+    if (!features_.async_cancel) return;  // before 5.5 nothing in the ring waits for time or events
+    auto* const sqe = get_sqe();
     if (sqe == nullptr) {
       cancellations_owed_ = true;
       return;
     }
-    // Before 5.5 a timeout cannot be cancelled, and ends by itself.
-    if (features_.async_cancel) {
-      io_uring_prep_cancel(sqe, &op, 0);
-    } else {
-      io_uring_prep_poll_remove(sqe, reinterpret_cast<std::uintptr_t>(&op));
-    }
+    io_uring_prep_cancel(sqe, &op, 0);
     io_uring_sqe_set_data64(sqe, cancellation_data);
     ++in_ring_count_;
   }
@@ -914,7 +996,7 @@ class uring_engine final : public engine {
   // run in a worker refuses every time.
   void ask_cancellations_later() noexcept {
     const auto* op = in_ring_.front();
-    while (op != nullptr && !op->cancelled) op = op->next;
+    while (op != nullptr && !op->way.cancelled) op = op->next;
     if (op == nullptr || pausing_ || (ring_.features & IORING_FEAT_FAST_POLL) == 0) return;
     auto* const sqe = get_sqe();
     if (sqe == nullptr) {
@@ -931,7 +1013,7 @@ class uring_engine final : public engine {
   void ask_owed_cancellations() noexcept {
     if (!std::exchange(cancellations_owed_, false)) return;
     for (auto* op = in_ring_.front(); op != nullptr; op = op->next) {
-      if (op->cancelled) ask_cancellation(*op);
+      if (op->way.cancelled) ask_cancellation(*op);
     }
   }
 
@@ -942,15 +1024,17 @@ class uring_engine final : public engine {
   std::size_t capacity_ = 0;  // the CQ's entries: see has_room()
 
   sequencer order_{true};
-  std::size_t in_flight_ = 0;         // started and not delivered
-  std::size_t in_ring_count_ = 0;     // SQEs whose CQE has not been reaped, our own included
-  std::size_t bounded_count_ = 0;     // of these, operations that end by themselves
-  std::size_t open_ended_count_ = 0;  // and those that the room could take
-  op_queue in_ring_;                  // in the order of their SQEs
-  io_op* unpublished_ = nullptr;      // the first in it that no submission has published yet
+  std::size_t in_flight_ = 0;      // started and not delivered
+  std::size_t in_ring_count_ = 0;  // SQEs whose CQE has not been reaped, our own included
+  std::size_t bounded_count_ = 0;  // of these, operations that end by themselves
+  op_queue in_ring_;               // in the order of their SQEs
+  io_op* unpublished_ = nullptr;   // the first in it that no submission has published yet
   op_queue backlog_;
   waiting_room room_;
   op_queue ready_;
+  unsigned refusals_ = 0;  // of io_uring_enter, in a row
+  instant refused_since_;
+  bool failed_ = false;
   bool cancellations_owed_ = false;
   bool pausing_ = false;  // before they are asked for again
 };
@@ -975,14 +1059,12 @@ constexpr std::array named_features = {
     named_feature{&ring_features::unlink, "UNLINKAT", {5, 11}, "unlink by system call"},
     named_feature{&ring_features::cursor, "RW_CUR_POS", {5, 6}, ""},
     named_feature{
-        &ring_features::async_cancel, "ASYNC_CANCEL", {5, 5}, "POLL_REMOVE for ASYNC_CANCEL"},
+        &ring_features::async_cancel, "ASYNC_CANCEL", {5, 5}, "waiting for time by ppoll"},
     named_feature{
         &ring_features::hardlink, "HARDLINK", {5, 5}, "hard-linked chains member by member"},
     named_feature{&ring_features::force_async, "IOSQE_ASYNC", {5, 6}, ""},
-    named_feature{&ring_features::event_read,
-                  "FAST_POLL",
-                  {5, 7},
-                  "POLL_ADD and read(2) for a READ of an eventfd"},
+    named_feature{
+        &ring_features::event_read, "FAST_POLL", {5, 7}, "waiting for an eventfd by ppoll"},
     named_feature{&ring_features::no_drop, "NODROP", {5, 5}, ""},
     named_feature{&ring_features::sqpoll_any_file, "SQPOLL_NONFIXED", {5, 11}, ""},
     named_feature{&ring_features::coop_taskrun, "COOP_TASKRUN", {5, 19}, ""},

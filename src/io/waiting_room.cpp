@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <string>
 #include <system_error>
+#include <utility>
 
 namespace filemap {
 
@@ -15,67 +18,78 @@ timespec to_timespec(nanoseconds duration) noexcept {
   return {seconds.count(), (duration - seconds).count()};
 }
 
+bool waits_for_time(const io_op& op) noexcept {
+  return op.way.stalling || op.request.code == opcode::sleep;
+}
+
+// Has its time come, or, if there may be something to take, its event?
+bool is_over(io_op& op, instant now, bool look) noexcept {
+  if (!waits_for_time(op)) return look && take_event(op);
+  if (now < op.way.deadline) return false;
+  if (!std::exchange(op.way.stalling, false)) finish(op, 0, now);
+  return true;
+}
+
+[[noreturn]] void throw_ppoll_failure(int error, std::size_t descriptors) {
+  std::string what = "ppoll of " + std::to_string(descriptors) + " descriptors";
+  if (error == EINVAL) what += " (RLIMIT_NOFILE allows fewer: raise it, ulimit -n)";
+  throw std::system_error(error, std::generic_category(), what);
+}
+
 }  // namespace
 
-void waiting_room::admit(io_op& op) {
-  waiting_.push_back(&op);
-  op.state = op_state::in_flight;
+void waiting_room::admit(io_op& op) noexcept {
+  op.hand_over();
+  waiting_.push(op);
 }
 
 bool waiting_room::cancel(io_op& op, op_queue& done) noexcept {
-  const auto found = std::find(waiting_.begin(), waiting_.end(), &op);
-  if (found == waiting_.end()) return false;
-  waiting_.erase(found);
+  for (auto* waiting = waiting_.front(); waiting != &op; waiting = waiting->next) {
+    if (waiting == nullptr) return false;
+  }
+  waiting_.erase(op);
   finish(op, -ECANCELED, clock::now());
   done.push(op);
   return true;
 }
 
 void waiting_room::cancel_all(op_queue& done) noexcept {
-  while (!waiting_.empty()) cancel(*waiting_.back(), done);
+  while (auto* const op = waiting_.front()) cancel(*op, done);
 }
 
 bool waiting_room::poll(bool block, int extra_fd, op_queue& done) {
   constexpr auto never = instant::max();
   auto deadline = never;
   polled_.clear();
-  for (const auto* const op : waiting_) {
-    if (op->request.code == opcode::sleep) {
-      deadline = std::min(deadline, op->deadline);
-      polled_.push_back({-1, 0, 0});  // ppoll passes it over; keeps the two vectors in step
+  polled_.push_back({extra_fd, POLLIN, 0});
+  for (const auto* op = waiting_.front(); op != nullptr; op = op->next) {
+    if (waits_for_time(*op)) {
+      deadline = std::min(deadline, op->way.deadline);
     } else {
       polled_.push_back({op->request.fd, POLLIN, 0});
-      if (op->request.fd < 0) block = false;  // ppoll passes it over too, but it is ready: to fail
+      if (op->request.fd < 0) block = false;  // ppoll passes it over, but it is ready: to fail
     }
   }
-  polled_.push_back({extra_fd, POLLIN, 0});
 
   timespec timeout{0, 0};
   if (block && deadline != never)
     timeout = to_timespec(std::max(nanoseconds{0}, deadline - clock::now()));
   const auto ready = ::ppoll(polled_.data(), polled_.size(),
                              block && deadline == never ? nullptr : &timeout, nullptr);
-  if (ready < 0 && errno != EINTR) throw std::system_error(errno, std::system_category(), "ppoll");
+  if (ready < 0 && errno != EINTR) throw_ppoll_failure(errno, polled_.size());
 
   const auto now = deadline == never ? instant{} : clock::now();
-  std::size_t kept = 0;
-  for (std::size_t i = 0; i < waiting_.size(); ++i) {
-    auto* const op = waiting_[i];
-    bool finished = false;
-    if (op->request.code == opcode::sleep) {
-      finished = op->deadline <= now;
-      if (finished) finish(*op, 0, now);
-    } else if (op->request.fd < 0 || (ready > 0 && polled_[i].revents != 0)) {
-      finished = take_event(*op);
-    }
-    if (finished) {
-      done.push(*op);
-    } else {
-      waiting_[kept++] = op;
-    }
+  auto polled = polled_.begin() + 1;
+  for (auto* op = waiting_.front(); op != nullptr;) {
+    auto* const waiting = std::exchange(op, op->next);
+    const bool is_event = !waits_for_time(*waiting);
+    const bool look = is_event && (polled->fd < 0 || (ready > 0 && polled->revents != 0));
+    if (is_event) ++polled;
+    if (!is_over(*waiting, now, look)) continue;
+    waiting_.erase(*waiting);
+    done.push(*waiting);
   }
-  waiting_.resize(kept);
-  return ready > 0 && polled_.back().revents != 0;
+  return ready > 0 && polled_.front().revents != 0;
 }
 
 }  // namespace filemap

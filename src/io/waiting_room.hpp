@@ -12,8 +12,9 @@ namespace filemap {
 /// a wait could starve the write it waits for.
 class waiting_room {
  public:
-  /// Throws std::bad_alloc; nothing is admitted then.
-  void admit(io_op& op);
+  /// The operation's deadline, if it waits for time, is set. One that stalls comes out of `poll`
+  /// not `finished` when its time has come.
+  void admit(io_op& op) noexcept;
   bool empty() const noexcept { return waiting_.empty(); }
   /// Finishes the operation with -ECANCELED if it is here.
   bool cancel(io_op& op, op_queue& done) noexcept;
@@ -21,11 +22,11 @@ class waiting_room {
 
   /// Blocks until `extra_fd` (-1: none) is readable, a signal has come, or something here has
   /// finished, and moves what has to the end of `done`. With `block` false it only looks.
-  /// Returns whether `extra_fd` is readable. Throws std::system_error (ppoll).
+  /// Returns whether `extra_fd` is readable. Throws std::system_error (ppoll), std::bad_alloc.
   bool poll(bool block, int extra_fd, op_queue& done);
 
  private:
-  std::vector<io_op*> waiting_;
+  op_queue waiting_;
   std::vector<pollfd> polled_;
 };
 

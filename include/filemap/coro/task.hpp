@@ -2,6 +2,7 @@
 
 #include "filemap/coro/frame_pool.hpp"
 
+#include <atomic>
 #include <cassert>
 #include <coroutine>
 #include <exception>
@@ -39,6 +40,11 @@ class task_promise_base {
   }
 
   void unhandled_exception() noexcept { thrown_ = std::current_exception(); }
+  // Those that were abandoned hang on one another, so that a leak checker sees who knows of them.
+  void abandon(std::coroutine_handle<> self) noexcept {
+    static std::atomic<void*> last = nullptr;
+    awaiting_ = std::coroutine_handle<>::from_address(last.exchange(self.address()));
+  }
   void set_awaiting(std::coroutine_handle<> awaiting) noexcept { awaiting_ = awaiting; }
 
  protected:
@@ -121,6 +127,12 @@ class [[nodiscard]] task {
   T result() {
     assert(done());
     return coroutine_.promise().take();
+  }
+  /// Never resumes or destroys it: for a task whose operations will not complete because their
+  /// engine has failed. What it refers to is still in use as far as the kernel goes.
+  void abandon() noexcept {
+    coroutine_.promise().abandon(coroutine_);
+    coroutine_ = nullptr;
   }
 
  private:

@@ -39,6 +39,11 @@ class engine {
   engine& operator=(const engine&) = delete;
   /// Cancels what can be cancelled and waits for the rest: when it returns, neither the kernel nor
   /// a thread touches an operation or its buffer any more. Completions are not called.
+  ///
+  /// Two things cannot be waited for: what a ring that has failed still holds, and before 5.5,
+  /// where nothing but polls can be cancelled, a read or write of what is no file (a pipe). Then a
+  /// line on standard error says how many operations are left to the kernel. They stay `pending`,
+  /// and they and their buffers must live as long as the process.
   virtual ~engine() = default;
 
   /// Takes the operation. May queue it or execute it, never calls its completion; whatever can go
@@ -54,8 +59,14 @@ class engine {
   virtual void start(io_op& op) noexcept = 0;
 
   /// Blocks until at least one operation has completed and moves all that have to the end of
-  /// `done`. Calling it with nothing in flight is a bug: it would never return. Throws
-  /// std::system_error when the engine itself fails.
+  /// `done`. Calling it with nothing in flight is a bug: it would never return.
+  ///
+  /// Throws std::system_error (or std::bad_alloc) when the engine itself fails: the kernel refuses
+  /// io_uring_enter, for half a second where it may think better of it (EAGAIN, EBUSY, EINTR), or
+  /// ppoll; the pool has work and no thread. The engine has `failed` then. Nothing may be waited
+  /// for any more. Whatever is in flight stays `pending`, with its coroutines suspended: leave them
+  /// alone, with all that they refer to, and destroy the engine, which does not block for it, or
+  /// end the program. `run` and `task::abandon` do so for tasks.
   virtual void wait(op_queue& done) = 0;
 
   /// Asks for an early end. The completion still arrives through `wait`, with -ECANCELED or, when
@@ -66,6 +77,9 @@ class engine {
 
   /// Operations started whose completion `wait` has not delivered.
   virtual std::size_t in_flight() const noexcept = 0;
+
+  /// `wait` has thrown.
+  virtual bool failed() const noexcept { return false; }
 
   virtual engine_traits traits() const = 0;
 };

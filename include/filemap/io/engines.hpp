@@ -22,8 +22,7 @@ struct uring_options {
   std::optional<kernel_version> ceiling = {};
 };
 
-/// One ring. Before 5.5 only waits can be cancelled: there, an engine whose read of an empty pipe
-/// is in flight cannot be destroyed. Throws `unsupported` when this kernel or process may not have
+/// One ring. Throws `unsupported` when this kernel or process may not have
 /// a ring, and std::system_error otherwise (RLIMIT_MEMLOCK before 5.12, EMFILE), each naming what
 /// to do.
 std::unique_ptr<engine> make_uring_engine(const uring_options& options = {});

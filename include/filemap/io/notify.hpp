@@ -14,14 +14,14 @@ namespace filemap {
 ///
 /// The eventfd is non-blocking: with a blocking one the ring hands the read to a kernel worker, and
 /// a hop costs about 100 µs instead of 1 or 2. Two waiters at once would lose a wake-up, so `wait`
-/// asserts that there is one.
+/// asserts that there is one. It must outlive the wait, unless the engine has failed.
 class notify {
  public:
   /// Throws std::system_error (eventfd: EMFILE, ENFILE, ENOMEM).
   explicit notify(engine& engine);
   notify(const notify&) = delete;
   notify& operator=(const notify&) = delete;
-  ~notify() { assert(!waiting_); }
+  ~notify() { assert(!waiting_ || engine_.failed()); }
 
   /// May be called from any thread.
   void notify_one() noexcept;

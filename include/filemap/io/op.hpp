@@ -232,7 +232,12 @@ struct io_record {
   }
 };
 
-/// The life of an operation. Every transition is forward, `done` back to `idle` excepted.
+/// The life of an operation.
+///
+///   idle ──► queued ◄──► in_flight       back: a stall has ended, or the kernel's read of an
+///              │             │           eventfd does not wait; it is submitted again
+///              └──► done ◄───┘
+///                    └──► queued         started again
 enum class op_state : std::uint8_t {
   idle,       ///< nobody's but its owner's
   queued,     ///< started, held by the engine: a backlog, a queue, a stall
@@ -251,7 +256,7 @@ class io_op {
   /// The request comes by value here and in `perform`, as that is what lets it be built in place.
   /// By reference it is first a temporary in the awaiting frame, stored field by field and copied
   /// right away in wider loads, each of which then waits for the stores it overlaps (13 ns in all).
-  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): of a union one member is initialised
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): nobody's before begin() and push()
   io_op(io_request request, completion on_complete) noexcept
       : request(request), on_complete_(on_complete) {}
   io_op(const io_op&) = delete;
@@ -260,6 +265,7 @@ class io_op {
 
   io_request request;
   io_record record;
+  op_state state = op_state::idle;  ///< the engine's to change
   /// False: nobody will read the record's times, so an engine need not read the clock for them.
   bool timed = true;
 
@@ -287,23 +293,47 @@ class io_op {
     state = op_state::idle;
   }
 
-  // The engine's, between start and completion.
-  op_state state = op_state::idle;
-  bool stalling = false;       ///< `request.delay` is running
-  bool cancelled = false;      ///< somebody asked for cancellation
-  bool polling = false;        ///< an eventfd is being polled, not read
-  bool finished = false;       ///< it has ended, and its completion is to come
-  bool held = false;           ///< by the sequencer, until its turn
-  std::uint32_t epoch = 0;     ///< the sequencer's: where it is between drained ones; 0: nowhere
-  instant deadline;            ///< of a sleep or a stall
-  union {                      // one at a time, and small: all of it is cleared for each operation
-    iovec vec{};               ///< before 5.5 the kernel may read it after the submission
-    std::uint64_t count;       ///< what was read from an eventfd
-    std::int64_t timespec[2];  ///< what is left of a sleep or a stall
+  /// What an engine and its sequencer note of an operation on its way; nobody else's. All of it is
+  /// set by begin().
+  struct progress {
+    bool stalling;   ///< `request.delay` is running
+    bool cancelled;  ///< somebody asked for cancellation
+    bool polling;    ///< of an eventfd that a read does not wait for
+    bool finished;   ///< it has ended, and its completion is to come
+    bool held;       ///< by the sequencer, until its turn
+
+    std::uint32_t epoch;   ///< where it is between drained ones; 0: nowhere
+    std::uint32_t behind;  ///< while held by a drain: the epoch of the last that it waits for
+    std::size_t before;    ///< and how many of those have not ended
+    io_op* follower;       ///< the next member of its chain, which is held
+
+    instant deadline;             ///< of a sleep or a stall
+    union {                       // one at a time, and small
+      iovec vec;                  ///< before 5.5 the kernel may read it after the submission
+      std::uint64_t count;        ///< what was read from an eventfd
+      std::int64_t time_left[2];  ///< of a sleep or a stall: seconds, nanoseconds
+    };
   };
-  io_op* next = nullptr;
-  io_op* previous = nullptr;
-  io_op* follower = nullptr;  ///< the next member of its chain, which is held
+  progress way;
+
+  io_op* next;  ///< in the op_queue that it is in
+  io_op* previous;
+
+  // Transitions, for engines. What ends an operation is `finish` (execute.hpp), then `complete`.
+  void begin() noexcept {
+    assert(!pending());
+    state = op_state::queued;
+    record = {};
+    way = {};
+  }
+  void hand_over() noexcept {
+    assert(state == op_state::queued && !way.finished && !way.held);
+    state = op_state::in_flight;
+  }
+  void take_back() noexcept {
+    assert(state == op_state::in_flight && !way.finished);
+    state = op_state::queued;
+  }
 
  private:
   completion on_complete_;

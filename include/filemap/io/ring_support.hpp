@@ -22,10 +22,10 @@ struct ring_features {
   bool rename = false;        ///< RENAMEAT (5.11); else the system call
   bool unlink = false;        ///< UNLINKAT (5.11); else the system call
   bool cursor = false;        ///< offset -1 is the file's position (5.6); else the system call
-  bool async_cancel = false;  ///< ASYNC_CANCEL (5.5); else POLL_REMOVE, for polls only
+  bool async_cancel = false;  ///< ASYNC_CANCEL (5.5); else the loop's thread waits for time
   bool hardlink = false;      ///< IOSQE_IO_HARDLINK (5.5); else a chain is given member by member
   bool force_async = false;   ///< IOSQE_ASYNC (5.6)
-  bool event_read = false;  ///< a READ of an empty eventfd waits (5.7); else POLL_ADD, then read(2)
+  bool event_read = false;  ///< a READ of an empty eventfd waits (5.7); else the loop's thread does
   bool no_drop = false;     ///< completions beyond the CQ are kept (5.5)
   bool sqpoll_any_file = false;  ///< SQPOLL takes unregistered files (5.11)
   bool coop_taskrun = false;     ///< 5.19

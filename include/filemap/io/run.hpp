@@ -16,13 +16,21 @@ inline void turn(engine& engine) {
 /// Runs `root` to its end on this thread, then whatever it left in flight (a write-behind file may
 /// be dropped with a write on its way), and returns what the root returned or throws what it threw.
 ///
-/// Throws std::system_error when the engine fails. The tasks cannot be ended then, as nobody knows
-/// what the kernel still holds, so a program should end.
+/// Throws what `engine::wait` throws when the engine fails. The tasks cannot be ended then, as
+/// nobody knows what the kernel still holds: they are abandoned where they are, never resumed and
+/// never destroyed. What they refer to (files, buffers, the engine's own operations) must live
+/// until the engine has been destroyed, whose destructor says whether the kernel has kept anything;
+/// a `notify` need not.
 template <typename T>
 T run(engine& engine, task<T> root) {
   root.start();
-  while (!root.done()) turn(engine);
-  while (engine.in_flight() > 0) turn(engine);
+  try {
+    while (!root.done()) turn(engine);
+    while (engine.in_flight() > 0) turn(engine);
+  } catch (...) {
+    root.abandon();
+    throw;
+  }
   return root.result();
 }
 
