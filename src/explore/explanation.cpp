@@ -35,22 +35,11 @@ std::size_t after(const process_declaration& process, std::size_t at) {
   return at + 1;
 }
 
-void insert(test& test, std::size_t process, std::size_t at, verb what, std::size_t operand) {
-  statement added;
-  added.what = what;
-  added.operand = static_cast<std::uint8_t>(operand);
-  auto& into = test.processes[process];
-  into.body.insert(into.body.begin() + static_cast<std::ptrdiff_t>(at), added);
-  for (auto& group : into.groups) {
-    if (group.first >= at) ++group.first;
-  }
-  for (auto& each : test.processes) {
-    for (auto& statement : each.body) {
-      const bool moved =
-          statement.what == verb::cancel && statement.operand == process && statement.other >= at;
-      if (moved) ++statement.other;
-    }
-  }
+statement statement_of(verb what, std::size_t operand) {
+  statement made;
+  made.what = what;
+  made.operand = static_cast<std::uint8_t>(operand);
+  return made;
 }
 
 // A step that the schedule took, as a statement of the test. (No process is repeated here.)
@@ -152,7 +141,7 @@ class explainer {
     const bool notifies = at < process.body.size();
     if (!notifies) at = after(process, write.at);
     auto changed = test_;
-    insert(changed, write.process, at, verb::flush, write.taken->what.operand);
+    insert(changed, write.process, at, statement_of(verb::flush, write.taken->what.operand));
     const auto place = notifies
                            ? "before " + to_string(test_, {verb::notify, process.body[at].operand})
                            : "after " + name(write);
@@ -226,9 +215,9 @@ class explainer {
     const auto number = changed.edges.size();
     changed.edges.push_back(edge);
     insert(changed, earlier.process, after(changed.processes[earlier.process], earlier.at),
-           verb::notify, number);
-    insert(changed, later.process, before(changed.processes[later.process], later.at), verb::wait,
-           number);
+           statement_of(verb::notify, number));
+    insert(changed, later.process, before(changed.processes[later.process], later.at),
+           statement_of(verb::wait, number));
     return judged(changed, fmt::format("notify({0}) after {1}, wait({0}) before {2}", edge,
                                        name(earlier), name(later)));
   }

@@ -16,7 +16,7 @@ constexpr std::uint64_t direct_alignment = 512;
 
 class checker {
  public:
-  checker(test& test, const places& places, const source_text& source)
+  checker(const test& test, const places& places, const source_text& source)
       : test_(test), places_(places), source_(source) {}
 
   void run() {
@@ -24,7 +24,6 @@ class checker {
     order();
     check_handles();
     check_cancels();
-    find_descriptions();
     each_statement([&](statement_index at, const statement& what) { check_description(at, what); });
     check_sizes();
   }
@@ -68,7 +67,7 @@ class checker {
   void order() {
     std::array<std::size_t, max_processes> done{};
     std::array<clock, max_processes> known{};
-    for (auto& process : test_.processes) clocks_.emplace_back(process.body.size());
+    for (const auto& process : test_.processes) clocks_.emplace_back(process.body.size());
     for (bool moved = true; moved;) {
       moved = false;
       for (std::size_t p = 0; p < test_.processes.size(); ++p) {
@@ -210,35 +209,6 @@ class checker {
 
   // --- open file descriptions
 
-  // A description is named by the handle that opened it.
-  void find_descriptions() {
-    for (std::size_t i = 0; i < test_.handles.size(); ++i) {
-      auto handle = static_cast<std::uint8_t>(i);
-      while (const auto source = shares_with(handle)) handle = *source;
-      descriptions_.push_back(handle);
-    }
-    each_statement([&](statement_index, const statement& what) {
-      if (what.what == verb::append) test_.handles[descriptions_[what.operand]].append = true;
-    });
-    for (std::size_t i = 0; i < test_.handles.size(); ++i) {
-      const auto& opened = test_.handles[descriptions_[i]];
-      auto& handle = test_.handles[i];
-      handle.append = opened.append;
-      handle.direct = opened.direct;
-      handle.dsync = opened.dsync;
-    }
-  }
-
-  // What a process clones is open by then, so this ends.
-  std::optional<std::uint8_t> shares_with(std::uint8_t handle) const {
-    const auto& declaration = test_.handles[handle];
-    if (declaration.from == handle_origin::open) return std::nullopt;
-    if (declaration.from != handle_origin::later) return declaration.source;
-    const auto& opening = at(*places_.handles[handle].opened);
-    if (opening.what == verb::open) return std::nullopt;
-    return opening.other;
-  }
-
   void check_description(statement_index index, const statement& what) const {
     if (!uses_handle(what.what)) return;
     const auto& handle = test_.handles[what.operand];
@@ -287,16 +257,15 @@ class checker {
     });
   }
 
-  test& test_;
+  const test& test_;
   const places& places_;
   const source_text& source_;
   std::vector<std::vector<clock>> clocks_;
-  std::vector<std::uint8_t> descriptions_;  // of each handle
 };
 
 }  // namespace
 
-void check(test& test, const places& places, const source_text& source) {
+void check(const test& test, const places& places, const source_text& source) {
   checker(test, places, source).run();
 }
 

@@ -38,7 +38,7 @@ struct places {
 
 /// What can be judged only when the whole test is known: every wait is notified and comes to its
 /// end, handles are open whenever they are used, descriptors are used as they were opened, and
-/// nothing is too large. Marks O_APPEND the handles that `append` needs it for. Throws parse_error.
-void check(test& test, const places& places, const source_text& source);
+/// nothing is too large. The test is completed (test.hpp). Throws parse_error.
+void check(const test& test, const places& places, const source_text& source);
 
 }  // namespace filemap::litmus

@@ -92,6 +92,7 @@ class parser {
     resolve_cancels();
     parse_condition();
     if (now().kind != token_kind::end) expected("the end of the file after the condition");
+    complete(test_);
     check(test_, places_, source_);
     return std::move(test_);
   }

@@ -1,6 +1,7 @@
 #include "filemap/litmus/test.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <iterator>
 #include <utility>
 
@@ -119,6 +120,67 @@ std::uint8_t named_by(const test& test, std::uint8_t handle) {
 bool touches(const test& test, const statement& statement, std::uint8_t handle) {
   return (uses_handle(statement.what) && named_by(test, statement.operand) == handle) ||
          (statement.what == verb::clone && named_by(test, statement.other) == handle);
+}
+
+std::uint8_t description_of(const test& test, std::uint8_t handle) {
+  const auto opening = [&](std::uint8_t opened) {
+    for (const auto& process : test.processes) {
+      for (const auto& statement : process.body) {
+        if (opens(statement.what) && statement.operand == opened) return statement;
+      }
+    }
+    return statement{};
+  };
+  // What is not checked yet may clone in a circle.
+  for (std::size_t steps = 0; steps < test.handles.size(); ++steps) {
+    const auto& declared = test.handles[handle];
+    if (declared.from == handle_origin::open) break;
+    if (declared.from != handle_origin::later) {
+      handle = declared.source;
+      continue;
+    }
+    const auto by = opening(handle);
+    if (by.what != verb::clone) break;
+    handle = by.other;
+  }
+  return handle;
+}
+
+void complete(test& test) {
+  std::vector<std::uint8_t> descriptions;
+  for (std::size_t i = 0; i < test.handles.size(); ++i) {
+    descriptions.push_back(description_of(test, static_cast<std::uint8_t>(i)));
+  }
+  for (const auto& process : test.processes) {
+    for (const auto& statement : process.body) {
+      if (statement.what != verb::append) continue;
+      test.handles[descriptions[statement.operand]].append = true;
+    }
+  }
+  for (std::size_t i = 0; i < test.handles.size(); ++i) {
+    const auto& opened = test.handles[descriptions[i]];
+    auto& handle = test.handles[i];
+    handle.append = opened.append;
+    handle.direct = opened.direct;
+    handle.dsync = opened.dsync;
+  }
+}
+
+void insert(test& test, std::size_t process, std::size_t at, const statement& added) {
+  auto& into = test.processes[process];
+  assert(at <= into.body.size());
+  into.body.insert(into.body.begin() + static_cast<std::ptrdiff_t>(at), added);
+  for (auto& group : into.groups) {
+    assert(at <= group.first || at >= group.first + group.count);
+    if (group.first >= at) ++group.first;
+  }
+  for (auto& each : test.processes) {
+    for (auto& statement : each.body) {
+      const bool moved =
+          statement.what == verb::cancel && statement.operand == process && statement.other >= at;
+      if (moved) ++statement.other;
+    }
+  }
 }
 
 bool is_static(const test& test) noexcept {

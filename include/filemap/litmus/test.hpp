@@ -18,6 +18,8 @@ struct file_declaration {
   std::string name;
   bool exists = true;  ///< false: `file g = none`
   contents initial;
+
+  friend bool operator==(const file_declaration&, const file_declaration&) = default;
 };
 
 enum class handle_origin : std::uint8_t {
@@ -34,6 +36,8 @@ struct handle_declaration {
   bool append = false;      ///< O_APPEND
   bool direct = false;      ///< O_DIRECT
   bool dsync = false;       ///< O_DSYNC
+
+  friend bool operator==(const handle_declaration&, const handle_declaration&) = default;
 };
 
 /// Operations that are submitted together.
@@ -47,6 +51,8 @@ struct group {
   group_kind kind = group_kind::batch;
   std::uint16_t first = 0;  ///< index of its first instruction in the body
   std::uint16_t count = 0;
+
+  friend bool operator==(const group&, const group&) = default;
 };
 
 struct statement {
@@ -65,6 +71,8 @@ struct statement {
   std::uint32_t line = 0;    ///< in the source, from 1
   /// Of the repeated experiment: `data` begins, and a `read` ends, at the process's own offset.
   bool relative = false;
+
+  friend bool operator==(const statement&, const statement&) = default;
 };
 
 struct process_declaration {
@@ -74,6 +82,8 @@ struct process_declaration {
   /// Of the repeated experiment: how often the body runs; 0: until the process has caught up with
   /// the one before it, that is, that one has ended and both offsets are the same.
   unsigned times = 1;
+
+  friend bool operator==(const process_declaration&, const process_declaration&) = default;
 };
 
 /// `n` of `n = append(…)`; set once.
@@ -81,6 +91,8 @@ struct register_declaration {
   std::string name;
   std::uint8_t process = 0;
   verb producer = verb::append;
+
+  friend bool operator==(const register_declaration&, const register_declaration&) = default;
 };
 
 enum class quantifier : std::uint8_t {
@@ -107,6 +119,8 @@ struct atom {
   comparison how = comparison::equal;
   std::int64_t number = 0;  ///< for res and size
   contents value;           ///< for data; only equal and not_equal
+
+  friend bool operator==(const atom&, const atom&) = default;
 };
 
 /// A node of the condition's tree; children are indices into `condition::nodes`.
@@ -115,12 +129,16 @@ struct condition_node {
   litmus::atom atom;
   std::uint16_t left = 0;
   std::uint16_t right = 0;
+
+  friend bool operator==(const condition_node&, const condition_node&) = default;
 };
 
 struct condition {
   litmus::quantifier quantifier = litmus::quantifier::exists;
   std::vector<condition_node> nodes;
   std::uint16_t root = 0;
+
+  friend bool operator==(const condition&, const condition&) = default;
 };
 
 struct test {
@@ -135,6 +153,8 @@ struct test {
   std::vector<process_declaration> processes;
   std::vector<register_declaration> registers;
   litmus::condition condition;
+
+  friend bool operator==(const test&, const test&) = default;
 };
 
 /// The same test, in which every process flushes what it has written to before it stores or
@@ -147,6 +167,19 @@ std::uint8_t named_by(const test& test, std::uint8_t handle);
 
 /// Does the statement call or clone this handle, by whatever name? `handle` is of `named_by`.
 bool touches(const test& test, const statement& statement, std::uint8_t handle);
+
+/// The handle that opened the open file description of this one, by `open`: clones share it.
+std::uint8_t description_of(const test& test, std::uint8_t handle);
+
+/// Gives all handles of an open file description the flags that it has: those that it was opened
+/// with, and O_APPEND where something is appended to it. The parser does so; whoever changes what a
+/// test appends to does it again.
+void complete(test& test);
+
+/// Puts a statement before the one of index `at` of a process, or, with the number of them, at the
+/// end. Groups and cancels stay with what they are of. `at` is not within a group, but it may be
+/// the first member: then the statement comes before the group.
+void insert(test& test, std::size_t process, std::size_t at, const statement& added);
 
 /// Do its names and handles stay as they are declared, so that its files can be emptied and used
 /// again?
