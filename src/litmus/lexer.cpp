@@ -91,8 +91,9 @@ class lexer {
     auto number = take(token_kind::number, is_digit);
     bool fits = true;
     for (const char digit : number.text) {
-      fits = fits && number.number < max_number / 10;
-      if (fits) number.number = number.number * 10 + static_cast<std::uint64_t>(digit - '0');
+      const auto value = static_cast<std::uint64_t>(digit - '0');
+      fits = fits && number.number <= (max_number - value) / 10;
+      if (fits) number.number = number.number * 10 + value;
     }
     const auto unit = factor(take(token_kind::word, is_word));
     if (!fits || number.number > max_number / unit) {

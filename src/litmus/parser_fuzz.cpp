@@ -5,6 +5,7 @@
 // those of the corpus.
 
 #include "filemap/litmus/parser.hpp"
+#include "filemap/litmus/printer.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -84,6 +85,21 @@ void check_processes(const test& test) {
   }
 }
 
+test without_lines(test test) {
+  for (auto& process : test.processes) {
+    for (auto& statement : process.body) statement.line = 0;
+  }
+  return test;
+}
+
+void print_and_parse(const test& test) {
+  const auto source = to_source(test);
+  if (source.size() > max_source_size) return;  // spaces, where the text had none
+  if (const auto why = refused(test)) must(false, why->c_str());
+  must(without_lines(parse(source, "printed.litmus")) == without_lines(test),
+       "what is printed is the same test");
+}
+
 // Whatever is done with a condition, with nothing set.
 void use_condition(const test& test) {
   final_state state;
@@ -114,6 +130,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     check_limits(test);
     check_processes(test);
     use_condition(test);
+    print_and_parse(test);
   } catch (const parse_error& error) {
     check_error(error, text);
   }
