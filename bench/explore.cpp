@@ -5,8 +5,9 @@
 #include "filemap/litmus/catalogue.hpp"
 #include "filemap/litmus/parser.hpp"
 
+#include "explore/search.hpp"
 #include "side_by_side.hpp"
-#include "subject/schedule_runner.hpp"
+#include "subject/litmus_subject.hpp"
 
 #include <array>
 #include <cerrno>
@@ -27,13 +28,14 @@ using bench::expect;
 constexpr std::size_t orders = 4;
 
 // The write goes when so many of the other three have gone.
-class in_turn final : public litmus::scheduler {
+class in_turn final : public chooser {
  public:
-  void begin() override {
+  bool begin() override {
     before_ = next_++ % orders;
     gone_ = 0;
+    return true;
   }
-  std::size_t choose(std::span<io_op* const> held) override {
+  std::size_t choose(std::span<const candidate> held) override {
     return held.size() == 1 || gone_++ == before_ ? 0 : 1;
   }
 
@@ -111,13 +113,16 @@ class by_hand {
 void compare_schedules(bench::side_by_side& bench) {
   const auto entry = *litmus::find_in_catalogue("tokio-4796");
   const auto test = litmus::parse(entry.source, entry.name);
-  litmus::schedule_runner runner(test, *litmus::find_mode("tokio-fs"), bench.dir(), {});
+  litmus::litmus_subject subject(test, *litmus::find_mode("tokio-fs"), bench.dir());
   in_turn turns;
   by_hand plain(bench.dir());
   bench.compare(
       "schedule of an exploration", 1, bench::at_least(0.5),
       [&](std::uint64_t count) {
-        for (; count > 0; --count) expect(runner.run(turns), "a schedule failed");
+        for (; count > 0; --count) {
+          turns.begin();
+          expect(execute(subject, turns).end.has_value(), "a schedule failed");
+        }
       },
       [&](std::uint64_t count) {
         for (; count > 0; --count) plain.schedule(count % orders);

@@ -247,7 +247,7 @@ constexpr std::array option_rows = {
         .group = instead,
         .help = "one order, by the witness that --explore printed",
         .goes_with = activities(activity::replay),
-        .take = [](line& l, given t) { l.options.replay = litmus::parse_witness(t); },
+        .take = [](line& l, given t) { l.options.replay = parse_witness(t); },
         .kind = kind::value,
         .asks_for = activity::replay,
     },

@@ -188,6 +188,124 @@ exists (f = z[3] y[2] x[1])
   EXPECT_EQ(to_string(result.violation->witness), "3.2");
 }
 
+// The states that a test comes to in a mode, as text; of one whose search is not complete none.
+std::set<std::string> states_of(const fixture& f, const test& test, std::string_view mode) {
+  const auto result = f.explored(test, mode);
+  EXPECT_TRUE(result.complete) << mode;
+  std::set<std::string> states;
+  for (const auto& [state, schedules] : result.states) states.insert(to_string(test, state));
+  return states;
+}
+using texts = std::set<std::string>;
+
+TEST(exploration, tries_both_beginners_in_every_mode) {
+  const fixture f;
+  const auto test = parse(R"(F first-mover
+"may the stat come first?"
+{ file f = "";  handle w = open f;  handle r = open f; }
+P0 { append(w, x[10]); }
+P1 { st = statx(r); }
+exists (P1:st.size = 0)
+)",
+                          "first-mover.litmus");
+  for (const auto& mode : modes()) {
+    EXPECT_EQ(states_of(f, test, mode.name), (texts{"P1:st.size=0;", "P1:st.size=10;"}))
+        << mode.name;
+  }
+}
+
+TEST(exploration, tries_a_cancel_before_and_after_its_operation_and_while_that_is_in_flight) {
+  const fixture f;
+  const auto test = parse(R"(F cancel
+"may a write that somebody cancels go through?"
+{ file f = "";  handle w = open f; }
+P0 { n = append(w, x[10]); }
+P1 { cancel(P0:n); }
+exists (P0:n.res = 10)
+)",
+                          "cancel.litmus");
+  for (const char* mode : {"uring", "blocking-pool"}) {
+    if (cannot_run(*find_mode(mode))) continue;
+    EXPECT_EQ(states_of(f, test, mode), (texts{"P0:n.res=-125;", "P0:n.res=10;"})) << mode;
+  }
+  EXPECT_EQ(states_of(f, test, "sync"), (texts{"P0:n.res=10;"}));
+}
+
+// Who reads m before cancelling knows that n is in flight, and may be too late for it all the same.
+TEST(exploration, tries_a_cancel_that_is_too_late_for_what_it_finds_in_flight) {
+  const fixture f;
+  const auto test = parse(R"(F late
+"the cancel found n, did nothing to it, and the stat came before it"
+{ file f = "";  file g = "";  handle w = open f;  handle x = open g; }
+P0 { batch { n = append(w, a[10]); m = append(x, b[10]); } }
+P1 { d = statx(x); cancel(P0:n); s = statx(w); }
+exists (P1:d.size = 10 /\ P0:n.res = 10 /\ P1:s.size = 0)
+)",
+                          "late.litmus");
+  EXPECT_GT(f.explored(test, "blocking-pool").violating, 0U);
+}
+
+TEST(exploration, tries_what_is_submitted_before_and_after_a_drained_operation) {
+  const fixture f;
+  const auto test = parse(R"(F drained
+"is the read submitted before the drained write, or after?"
+{ file f = "";  handle w = open f;  handle r = open f; }
+P0 { drain n = write(w, 0, x[10]); }
+P1 { d = read(r, 0, 10); }
+exists (P1:d = "")
+)",
+                          "drained.litmus");
+  EXPECT_EQ(states_of(f, test, "blocking-pool"), (texts{"P1:d=\"\";", "P1:d=x[10];"}));
+}
+
+TEST(exploration, tries_both_orders_of_two_calls_of_one_write_behind_handle) {
+  const fixture f;
+  const auto test = parse(R"(F handle-order
+"does the search try both orders of two calls of one write-behind handle?"
+{ file f = ""; file g = ""; file h = "";
+  handle w = open f append; handle a = open g; handle b = open h; }
+P0 { fsync(a); append(w, x[10]); }
+P1 { fsync(b); d = read(w, 0, 10); }
+exists (P1:d = x[10])
+)",
+                          "handle-order.litmus");
+  EXPECT_EQ(states_of(f, test, "tokio-fs"), (texts{"P1:d=\"\";", "P1:d=x[10];"}));
+}
+
+TEST(exploration, runs_nothing_between_the_members_of_a_group_in_the_mode_sync_alone) {
+  const fixture f;
+  const auto test = parse(R"(F link
+"is a state between two members of a link seen?"
+{ file f = "";  handle x = open f;  handle y = open f; }
+P0 { st = statx(x); }
+P1 { hardlink { truncate(y, 10); append(x, b[10]); } }
+exists (P0:st.size = 10)
+)",
+                          "link.litmus");
+  EXPECT_EQ(states_of(f, test, "sync"), (texts{"P0:st.size=0;", "P0:st.size=20;"}));
+  for (const char* mode : {"uring", "blocking-pool"}) {
+    if (cannot_run(*find_mode(mode))) continue;
+    EXPECT_EQ(states_of(f, test, mode),
+              (texts{"P0:st.size=0;", "P0:st.size=10;", "P0:st.size=20;"}))
+        << mode;
+  }
+}
+
+// The loop has no turn between a notification and the operation after it.
+TEST(exploration, lets_nobody_in_between_a_notification_and_what_follows_in_the_mode_sync) {
+  const fixture f;
+  const auto test = parse(R"(F turn
+"may who is notified come before what the notifier does next?"
+{ file f = "";  handle w = open f;  handle r = open f; }
+P0 { notify(go); append(w, x[10]); }
+P1 { wait(go); st = statx(r); }
+exists (P1:st.size = 0)
+)",
+                          "turn.litmus");
+  EXPECT_EQ(states_of(f, test, "sync"), (texts{"P1:st.size=10;"}));
+  EXPECT_EQ(states_of(f, test, "blocking-pool"), (texts{"P1:st.size=0;", "P1:st.size=10;"}));
+}
+
 TEST(exploration, finds_a_deadlock_and_goes_on) {
   const fixture f;
   auto test = named("mp-write-statx");

@@ -5,30 +5,19 @@
 
 #include <cerrno>
 #include <poll.h>
-#include <system_error>
+#include <stdexcept>
+#include <utility>
 #include <vector>
 
 namespace filemap {
 
 namespace {
 
-class stepping_engine final : public engine {
+class stepping final : public stepping_engine {
  public:
-  stepping_engine(op_chooser choose, stepping_options options)
-      : choose_(std::move(choose)),
-        options_(std::move(options)),
-        order_(options_.through != nullptr) {}
-  ~stepping_engine() override {
-    for (auto* const op : held_) {
-      if (op->way.finished) {
-        // With `at_once`: only its completion was to come.
-      } else if (op->request.mandatory) {
-        execute(*op);
-      } else {
-        finish(*op, -ECANCELED, clock::now());
-      }
-      ready_.push(*op);
-    }
+  explicit stepping(stepping_options options) : options_(std::move(options)) {}
+  ~stepping() override {
+    abandon(true);
     order_.abandon(ready_);
   }
 
@@ -36,23 +25,16 @@ class stepping_engine final : public engine {
     op.begin();
     op.record.submitted = clock::now();
     ++in_flight_;
-    if (op_queue next; order_.enter(op, next)) {
-      hold(op);
-    } else {
-      hold_all(next);
-    }
+    op_queue next;
+    if (order_.enter(op, next)) begin(op, next);
+    begin_all(next);
   }
 
   void wait(op_queue& done) override {
     assert(in_flight_ > 0);
     assert(!order_.in_chain() && "a chain is started as a whole");
-    if (ready_.empty()) step();
-    op_queue next;
-    for (auto* op = ready_.front(); op != nullptr; op = op->next) {
-      --in_flight_;
-      order_.leave(*op, next);
-      hold_all(next);
-    }
+    if (ready_.empty()) execute_next();
+    for (auto* op = ready_.front(); op != nullptr; op = op->next) --in_flight_;
     done.append(ready_);
   }
 
@@ -60,8 +42,9 @@ class stepping_engine final : public engine {
     if (!op.pending() || op.way.finished) return;
     if (op.way.held) op.way.cancelled = true;
     if (std::erase(held_, &op) == 0) return;
-    finish(op, -ECANCELED, clock::now());
-    ready_.push(op);
+    op_queue next;
+    end(op, -ECANCELED, next);
+    begin_all(next);
   }
 
   std::size_t in_flight() const noexcept override { return in_flight_; }
@@ -70,40 +53,74 @@ class stepping_engine final : public engine {
     return options_.through ? options_.through->traits() : engine_traits{"stepping", true, {}, {}};
   }
 
- private:
-  void hold(io_op& op) noexcept {
-    held_.push_back(&op);
-    if (options_.at_once && !is_wait(op.request.code)) execute(op);
-  }
-  void hold_all(op_queue& next) noexcept {
-    begin_all(next, ready_, [this](io_op& op) { hold(op); });
-  }
-
-  void step() {
-    choice_.clear();
+  std::span<io_op* const> held() override {
+    can_execute_.clear();
     for (auto* const op : held_) {
-      if (can_execute(*op)) choice_.push_back(op);
+      if (is_ready(*op)) can_execute_.push_back(op);
     }
-    if (choice_.empty()) {
-      failed_ = true;
-      throw std::system_error(EDEADLK, std::system_category(),
-                              "every task waits for a notification that nobody sends");
-    }
-    const auto chosen = choose_(choice_);
-    assert(chosen < choice_.size());
-    auto& op = *choice_[chosen];
-    std::erase(held_, &op);
-    if (op.way.finished) {
-      ready_.push(op);
-    } else if (options_.through && !is_wait(op.request.code)) {
-      carry_out(op);
-    } else {
-      execute_here(op);
-      ready_.push(op);
-    }
+    return can_execute_;
   }
 
-  static void execute_here(io_op& op) noexcept {
+  void execute(io_op& op) override {
+    std::erase(held_, &op);
+    failed_ = true;  // until it has not
+    carry_out(op);
+    failed_ = false;
+    op_queue next;
+    end(op, next);
+    begin_all(next);
+  }
+
+  bool has_completions() const noexcept override { return !ready_.empty(); }
+
+  void abandon(bool on) noexcept override {
+    abandoned_ = on;
+    op_queue next;
+    for (auto* const op : std::exchange(held_, {})) begin(*op, next);
+    begin_all(next);
+  }
+
+ private:
+  void execute_next() {
+    const auto choice = held();
+    if (choice.empty()) {
+      failed_ = true;
+      throw std::logic_error("nothing that is held can execute");
+    }
+    const auto chosen = options_.choose ? options_.choose(choice) : 0;
+    assert(chosen < choice.size());
+    execute(*choice[chosen]);
+  }
+
+  void begin(io_op& op, op_queue& next) noexcept {
+    if (abandoned_ && !op.request.mandatory) {
+      end(op, -ECANCELED, next);
+    } else if (abandoned_ || (options_.at_once && !is_wait(op.request.code))) {
+      filemap::execute(op);
+      end(op, next);
+    } else {
+      held_.push_back(&op);
+    }
+  }
+  void begin_all(op_queue& next) noexcept {
+    while (auto* const op = next.pop()) {
+      if (op->way.finished) {
+        end(*op, next);
+      } else {
+        begin(*op, next);
+      }
+    }
+  }
+  void end(io_op& op, op_queue& next) noexcept {
+    ready_.push(op);
+    order_.leave(op, next);
+  }
+  void end(io_op& op, int result, op_queue& next) noexcept {
+    finish(op, result, clock::now());
+    end(op, next);
+  }
+
+  void carry_out(io_op& op) {
     switch (op.request.code) {
       case opcode::sleep:  // time is the chooser's
         finish(op, 0, clock::now());
@@ -112,28 +129,39 @@ class stepping_engine final : public engine {
         take_event(op);
         break;
       default:
-        execute(op);
+        if (options_.through) {
+          pass_through(op);
+        } else {
+          filemap::execute(op);
+        }
     }
   }
 
-  // The whole chain, if the operation is the first of one: its order is the other engine's then.
-  // What both sequencers keep in the operations is ours again when they are done.
-  void carry_out(io_op& first) {
-    chain_.clear();
-    for (auto* op = &first; op != nullptr; op = op->way.follower)
-      chain_.push_back({op, op->way.epoch});
-    for (const auto& member : chain_) {
-      member.op->state = op_state::idle;  // the other engine begins it
-      options_.through->start(*member.op);
+  // By itself: what it is ordered behind has ended. Whether its end breaks a link is the other
+  // engine's to say, and on a ring the kernel's: it links the operation to one that does nothing.
+  void pass_through(io_op& op) {
+    const auto asked = op.request;
+    const auto way = op.way;
+    op.request.drain = false;
+    op.state = op_state::idle;  // the other engine begins it
+    options_.through->start(op);
+    if (op.request.link != link_kind::none) {
+      behind_.reuse(io_request::nop());
+      options_.through->start(behind_);
     }
-    while (options_.through->in_flight() > 0) options_.through->wait(ready_);
-    for (const auto& member : chain_) {
-      member.op->way.epoch = member.epoch;
-      member.op->way.follower = nullptr;
+    op_queue done;
+    while (options_.through->in_flight() > 0) options_.through->wait(done);
+    while (auto* const ended = done.pop()) {
+      if (ended == &behind_) behind_.complete();
     }
+    const bool holds = asked.link == link_kind::link && behind_.record.res >= 0;
+    op.request = asked;
+    if (holds) op.request.link = link_kind::hardlink;
+    op.way = way;
+    op.way.finished = true;
   }
 
-  static bool can_execute(const io_op& op) noexcept {
+  static bool is_ready(const io_op& op) noexcept {
     if (op.request.code != opcode::read_event || op.request.fd < 0) return true;
     pollfd polled{op.request.fd, POLLIN, 0};
     int ready = 0;
@@ -143,26 +171,26 @@ class stepping_engine final : public engine {
     return ready != 0;
   }
 
-  struct chain_member {
-    io_op* op;
-    std::uint32_t epoch;
-  };
-
-  op_chooser choose_;
+  io_op behind_{io_request::nop(), [](io_op&) noexcept {}};  // outlives what it may be left in
   stepping_options options_;
-  std::vector<chain_member> chain_;
   std::vector<io_op*> held_;  // oldest first
-  std::vector<io_op*> choice_;
+  std::vector<io_op*> can_execute_;
   op_queue ready_;
   std::size_t in_flight_ = 0;
-  bool failed_ = false;
   sequencer order_;  // what is not among `held_` because it is ordered behind others
+  bool abandoned_ = false;
+  bool failed_ = false;
 };
 
 }  // namespace
 
-std::unique_ptr<engine> make_stepping_engine(op_chooser choose, stepping_options options) {
-  return std::make_unique<stepping_engine>(std::move(choose), std::move(options));
+std::unique_ptr<stepping_engine> make_stepping_engine(stepping_options options) {
+  return std::make_unique<stepping>(std::move(options));
+}
+std::unique_ptr<stepping_engine> make_stepping_engine(op_chooser choose) {
+  stepping_options options;
+  options.choose = std::move(choose);
+  return make_stepping_engine(std::move(options));
 }
 
 }  // namespace filemap

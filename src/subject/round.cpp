@@ -461,7 +461,8 @@ task<io_result> round::run_other(round_files& files, const statement& what, plac
       co_return done;
     }
     case verb::cancel:
-      if (auto* const target = place_of(what.operand, what.other).in_flight; target != nullptr) {
+      if (auto* const target = place_of(what.operand, what.other).in_flight;
+          target != nullptr && (setup_.gate == nullptr || setup_.gate->meets())) {
         engine.cancel(*target);
       }
       co_return io_result{0};
@@ -571,6 +572,8 @@ task<> round::run_process(round_files& files, std::size_t index) {
     for (std::size_t at = 0; at < body.size(); ++at) {
       const auto& what = body[at];
       if (self.failed && what.what != verb::store && what.what != verb::notify) continue;
+      const process_gate::pass gate{setup_.gate, index, at};
+      co_await gate;
       if (group != process(index).groups.end() && group->first == at) {
         co_await run_group(files, index, *group);
         at += group->count - 1U;

@@ -10,6 +10,7 @@
 #include "filemap/subject/step.hpp"
 
 #include "patterns.hpp"
+#include "process_gate.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -35,7 +36,8 @@ struct round_setup {
   const bool keep_before;  ///< the bytes of the round before, to recognise them in a reused file
   const unique_fd dir_fd;
   const observed_fields observed;
-  const bool checks;  ///< its outcome is what its `check` says, and not a state
+  const bool checks;             ///< its outcome is what its `check` says, and not a state
+  process_gate* gate = nullptr;  ///< where the processes stop; none: nowhere
 };
 
 /// The files of a round, by their names in the directory of the setup, and its handles.
@@ -105,6 +107,11 @@ class round {
   const observation& seen() const noexcept { return seen_; }
   /// The outcome of a test without a `check`.
   const final_state& state() const noexcept { return state_; }
+  /// The operation of a statement that a `cancel` would meet now; nullptr: none.
+  const io_op* in_flight(std::size_t process, std::size_t at) const noexcept {
+    const auto* const op = places_[first_place_[process] + at].in_flight;
+    return op != nullptr && !op->record.complete() ? op : nullptr;
+  }
 
  private:
   struct process_state {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "filemap/explore/witness.hpp"
 #include "filemap/io/engines.hpp"
 #include "filemap/litmus/mode.hpp"
 #include "filemap/litmus/test.hpp"
@@ -18,22 +19,7 @@
 
 namespace filemap::litmus {
 
-/// A schedule of a test, to be run again: at each point where more than one operation could
-/// execute next, which of them did, counted from 1 in the order of their submission. Beyond its
-/// last choice the oldest operation goes first.
-///
-/// As text it is "2.1.3"; ones at its end are left out, but for the first choice: the schedule in
-/// which the oldest always goes first is "1".
-struct witness {
-  std::vector<std::uint16_t> choices;  ///< from 0 here; the last is not 0
-
-  /// How many choices differ from the default.
-  std::size_t detours() const noexcept;
-  friend bool operator==(const witness&, const witness&) = default;
-};
-std::string to_string(const witness& witness);
-/// Throws std::invalid_argument, whose text completes "--replay W: …".
-witness parse_witness(std::string_view text);
+using filemap::witness;
 
 struct exploration_options {
   std::uint64_t limit = 100'000;  ///< schedules that the search executes at most

@@ -39,20 +39,37 @@ std::unique_ptr<engine> make_pool_engine(const pool_options& options = {});
 /// Executes every operation inside `start`. The order of the program is the order of the calls.
 std::unique_ptr<engine> make_sync_engine();
 
-/// Which of the operations that are held back executes next: an index into `held`, oldest first.
+/// Which of the operations that can execute does so next: an index into `held`, oldest first.
 using op_chooser = std::function<std::size_t(std::span<io_op* const> held)>;
 
 struct stepping_options {
   /// The engine that executes what was chosen, one operation at a time; none: by system calls.
   std::unique_ptr<engine> through;
-  /// Executes inside `start`, as the sync engine does; what is chosen is whose completion comes.
+  /// Nothing but waits is held: the rest executes inside `start`, as in the sync engine.
   bool at_once = false;
+  /// Decides in `wait` where nobody has called `execute`; none: the oldest goes.
+  op_chooser choose;
 };
 
-/// Holds every operation back and executes one at a time, the one that `choose` says, to its end: a
-/// race becomes a choice. An eventfd that is not ready is not offered. When
-/// operations are held and none of them can execute, `wait` throws std::system_error with EDEADLK,
-/// as nothing would ever complete.
-std::unique_ptr<engine> make_stepping_engine(op_chooser choose, stepping_options options = {});
+/// Holds every operation back until it is told to execute it, and executes one at a time, to its
+/// end: a race becomes a choice. The members of a chain are held one after the other; whether a
+/// link breaks is what `through` makes of it.
+class stepping_engine : public engine {
+ public:
+  /// What can execute, oldest first, until the next call. Waits whose eventfd is not ready cannot.
+  virtual std::span<io_op* const> held() = 0;
+  /// Executes one of `held`. Its completion, and what it lets begin, come with the next `wait`.
+  /// Throws what `through` throws; the operation is its own then, for good.
+  virtual void execute(io_op& op) = 0;
+  /// Would `wait` return without executing anything?
+  virtual bool has_completions() const noexcept = 0;
+  /// While it is on nothing executes: what is held and what is started ends with -ECANCELED, unless
+  /// it is mandatory. For bringing tasks to their end whose work nobody wants any more.
+  virtual void abandon(bool on) noexcept = 0;
+};
+
+/// `wait` throws std::logic_error where operations are held and none of them can execute.
+std::unique_ptr<stepping_engine> make_stepping_engine(stepping_options options = {});
+std::unique_ptr<stepping_engine> make_stepping_engine(op_chooser choose);
 
 }  // namespace filemap

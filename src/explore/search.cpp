@@ -1,0 +1,150 @@
+#include "search.hpp"
+
+#include "depth_first.hpp"
+#include "fixed_schedule.hpp"
+#include "probabilistic.hpp"
+
+#include <utility>
+#include <vector>
+
+namespace filemap {
+
+namespace {
+
+bool is_interrupted(const search_options& options) {
+  return options.interrupt != nullptr && options.interrupt->load();
+}
+bool is_out_of_time(const search_options& options) {
+  return options.deadline && clock::now() >= *options.deadline;
+}
+
+void keep_better(std::optional<witness>& best, const witness& found) {
+  if (!best || is_better(found, *best)) best = found;
+}
+
+class searching {
+ public:
+  searching(subject& what, const search_options& options) : what_(what), options_(options) {}
+
+  search_result run() {
+    const auto begin = clock::now();
+    if (options_.samples > 0) {
+      sample(options_.samples);
+    } else if (!every_schedule()) {
+      sample(options_.limit);
+    }
+    result_.spent = clock::now() - begin;
+    return std::move(result_);
+  }
+
+ private:
+  bool stopped() {
+    result_.interrupted = result_.interrupted || is_interrupted(options_);
+    result_.out_of_time = result_.out_of_time || is_out_of_time(options_);
+    return result_.interrupted || result_.out_of_time;
+  }
+
+  // False: there are more schedules than the limit.
+  bool every_schedule() {
+    depth_first order;
+    while (!stopped()) {
+      if (!order.begin()) {
+        result_.complete = true;
+        return true;
+      }
+      if (result_.schedules == options_.limit) return false;
+      if (!one(order)) return true;
+    }
+    return true;
+  }
+
+  void sample(std::uint64_t count) {
+    probabilistic order(options_.seed, options_.depth);
+    for (; count > 0 && !stopped(); --count) {
+      order.begin();
+      if (!one(order)) return;
+      ++result_.sampled;
+    }
+  }
+
+  // False: nothing more comes of it.
+  bool one(chooser& by) {
+    constexpr unsigned tries = 5;
+    for (unsigned i = 0; i < tries; ++i) {
+      try {
+        const auto done = execute(what_, by, options_);
+        if (done.stopped) return !stopped();
+        account(done);
+        by.ended();
+        return true;
+      } catch (const diverged&) {
+        ++result_.diverged;
+        by.begin();
+      }
+    }
+    return false;
+  }
+
+  void account(const executed_run& done) {
+    if (!done.end) {
+      ++result_.cut;
+      return;
+    }
+    ++result_.schedules;
+    if (done.end->deadlock) {
+      ++result_.deadlocks;
+      keep_better(result_.to_deadlock, done.schedule);
+      return;
+    }
+    ++result_.states[done.end->state];
+    if (!done.end->bad) return;
+    ++result_.bad;
+    keep_better(result_.to_bad, done.schedule);
+  }
+
+  subject& what_;
+  const search_options& options_;
+  search_result result_;
+};
+
+}  // namespace
+
+executed_run execute(subject& what, chooser& by, const search_options& options) {
+  executed_run done;
+  std::vector<std::uint16_t> choices;
+  what.begin();
+  while (!what.held().empty()) {
+    const auto held = what.held();
+    if (is_interrupted(options) || is_out_of_time(options)) {
+      done.stopped = true;
+      return done;
+    }
+    const auto choice = by.choose(held);
+    if (choice == chooser::give_up) return done;
+    if (held.size() > 1) choices.push_back(static_cast<std::uint16_t>(choice));
+    by.executed(what.execute(choice));
+  }
+  done.end = what.end();
+  done.schedule = to_witness(std::move(choices));
+  return done;
+}
+
+search_result search(subject& what, const search_options& options) {
+  return searching(what, options).run();
+}
+
+witness smallest(subject& what, witness bad, const search_options& options) {
+  for (std::size_t i = bad.choices.size(); i-- > 0;) {
+    if (i >= bad.choices.size() || bad.choices[i] == 0) continue;
+    auto tried = bad;
+    tried.choices[i] = 0;
+    fixed_schedule order(to_witness(std::move(tried.choices)));
+    order.begin();
+    const auto done = execute(what, order, options);
+    if (done.stopped) return bad;
+    if (done.end && done.end->bad && is_better(done.schedule, bad)) bad = done.schedule;
+  }
+  return bad;
+}
+
+}  // namespace filemap
