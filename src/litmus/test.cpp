@@ -30,47 +30,54 @@ bool compare(const Value& left, comparison how, const Value& right) {
   return false;
 }
 
-bool compare_data(const atom& atom, const contents& data) {
-  if (!atom.from) return compare(data, atom.how, atom.value);
-  return compare(data.read(*atom.from, atom.value.size()), atom.how, atom.value);
+// A mixture is asked for what it may be and for what it may not be.
+struct answer {
+  bool yes = false;
+  bool no = false;
+};
+
+answer certainly(bool value) { return {value, !value}; }
+
+answer compare_data(const atom& atom, const contents& data) {
+  const auto part = atom.from ? data.read(*atom.from, atom.value.size()) : data;
+  const bool is_mixture = std::any_of(part.slices().begin(), part.slices().end(),
+                                      [](const slice& slice) { return slice.is_mixture(); });
+  const bool may_be = part.may_be(atom.value);
+  const answer equal{may_be, !may_be || is_mixture};
+  return atom.how == comparison::equal ? equal : answer{equal.no, equal.yes};
 }
 
-bool holds(const atom& atom, const final_state& state) {
+answer ask(const atom& atom, const final_state& state) {
   const auto number = [&](std::uint64_t value) {
-    return compare(static_cast<std::int64_t>(value), atom.how, atom.number);
+    return certainly(compare(static_cast<std::int64_t>(value), atom.how, atom.number));
   };
   if (atom.of_file) {
     const auto& file = state.files[atom.index];
-    if (!file.exists) return false;
+    if (!file.exists) return certainly(false);
     return atom.what == field::size ? number(file.data.size()) : compare_data(atom, file.data);
   }
   const auto& value = state.registers[atom.index];
-  if (!value.set) return false;
+  if (!value.set) return certainly(false);
   switch (atom.what) {
     case field::res:
-      return compare(value.res, atom.how, atom.number);
+      return certainly(compare(value.res, atom.how, atom.number));
     case field::size:
       return number(value.size);
     case field::data:
       return compare_data(atom, value.data);
   }
-  return false;
+  return certainly(false);
 }
 
-bool holds(const condition& condition, std::size_t at, const final_state& state) {
+answer ask(const condition& condition, std::size_t at, const final_state& state) {
   using kind = condition_node::kind;
   const auto& node = condition.nodes[at];
-  switch (node.what) {
-    case kind::atom:
-      return holds(node.atom, state);
-    case kind::conjunction:
-      return holds(condition, node.left, state) && holds(condition, node.right, state);
-    case kind::disjunction:
-      return holds(condition, node.left, state) || holds(condition, node.right, state);
-    case kind::negation:
-      return !holds(condition, node.left, state);
-  }
-  return false;
+  if (node.what == kind::atom) return ask(node.atom, state);
+  const auto left = ask(condition, node.left, state);
+  if (node.what == kind::negation) return {left.no, left.yes};
+  const auto right = ask(condition, node.right, state);
+  if (node.what == kind::conjunction) return {left.yes && right.yes, left.no || right.no};
+  return {left.yes || right.yes, left.no && right.no};
 }
 
 }  // namespace
@@ -260,26 +267,31 @@ final_state project(const observed_fields& observed, final_state state) {
 }
 
 bool holds(const condition& condition, const final_state& state) {
-  return holds(condition, condition.root, state);
+  return ask(condition, condition.root, state).yes;
 }
 
 bool counts(const condition& condition, const final_state& state) {
-  return holds(condition, state) != (condition.quantifier == quantifier::forall);
+  const auto asked = ask(condition, condition.root, state);
+  return condition.quantifier == quantifier::forall ? asked.no : asked.yes;
 }
+
+namespace {
+
+std::string to_string(const test& test, pattern_place from, std::uint64_t size) {
+  if (from.pattern == unknown_bytes) return fmt::format("unknown[{}]", size);
+  if (from.offset == 0) return fmt::format("{}[{}]", test.patterns[from.pattern], size);
+  return fmt::format("{}[{}..{}]", test.patterns[from.pattern], from.offset, from.offset + size);
+}
+
+}  // namespace
 
 std::string to_string(const test& test, const contents& contents) {
   if (contents.empty()) return "\"\"";
   std::string text;
   for (const auto& slice : contents.slices()) {
     if (!text.empty()) text += ' ';
-    if (slice.pattern == unknown_bytes) {
-      text += fmt::format("unknown[{}]", slice.size);
-    } else if (slice.offset == 0) {
-      text += fmt::format("{}[{}]", test.patterns[slice.pattern], slice.size);
-    } else {
-      text += fmt::format("{}[{}..{}]", test.patterns[slice.pattern], slice.offset,
-                          slice.offset + slice.size);
-    }
+    text += to_string(test, slice.place(), slice.size);
+    for (const auto& place : slice.or_from) text += '|' + to_string(test, place, slice.size);
   }
   return text;
 }

@@ -9,13 +9,27 @@
 
 namespace filemap::litmus {
 
+/// A place in one of a test's patterns.
+struct pattern_place {
+  std::uint16_t pattern = 0;
+  std::uint64_t offset = 0;  ///< bytes from the start of the pattern
+
+  friend auto operator<=>(const pattern_place&, const pattern_place&) = default;
+};
+
 /// Bytes that a test names, as `lorem[100..123]`. Patterns are numbered by the test; number 0 is
 /// `zeros` in every one, where `offset` is always 0. A pattern's bytes are never zero, differ from
-/// those of every other pattern, and are drawn anew for each round (pattern.hpp).
+/// those of every other pattern, and are drawn anew for each round (patterns.hpp).
 struct slice {
   std::uint16_t pattern = 0;
   std::uint64_t offset = 0;  ///< bytes from the start of the pattern
   std::uint64_t size = 0;    ///< bytes
+  /// Of a mixture, what a read copied while it changed: each byte is that of this slice or the one
+  /// at the same distance from one of these places. In ascending order, none twice.
+  std::vector<pattern_place> or_from = {};
+
+  bool is_mixture() const noexcept { return !or_from.empty(); }
+  pattern_place place() const noexcept { return {pattern, offset}; }
 
   friend auto operator<=>(const slice&, const slice&) = default;
 };
@@ -43,8 +57,14 @@ class contents {
   void resize(std::uint64_t size);
   /// Zeros in [offset, offset + size), within the current size.
   void punch(std::uint64_t offset, std::uint64_t size);
+  void append(const contents& more);
   /// As pread(2) does: what there is of [offset, offset + size).
   contents read(std::uint64_t offset, std::uint64_t size) const;
+
+  /// Of two of one size: each byte is as in the one or as in the other.
+  static contents mixed(const contents& one, const contents& other);
+  /// Are these bytes, which are no mixture, among those that this mixture may be?
+  bool may_be(const contents& bytes) const;
 
   friend bool operator==(const contents&, const contents&) = default;
   friend auto operator<=>(const contents&, const contents&) = default;

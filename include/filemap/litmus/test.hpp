@@ -245,10 +245,11 @@ observed_fields observed_by(const test& test);
 final_state project(const observed_fields& observed, final_state state);
 
 /// Does the proposition of the condition (without its quantifier) hold in this state? A register
-/// that was not set makes every atom about it false.
+/// that was not set makes every atom about it false. Of a state with a mixture in it: may it hold?
 bool holds(const condition& condition, const final_state& state);
 /// Is a state in which the proposition has this value one that the test asks about as bad?
-/// (`exists`, `~exists` and `forbidden` count where it holds, `forall` where it does not.)
+/// (`exists`, `~exists` and `forbidden` count where it holds, `forall` where it does not.) Of a
+/// state with a mixture in it: may it be?
 bool counts(const condition& condition, const final_state& state);
 
 /// "P2:st.size=0; P2:d=lorem[123];" as herd prints a state: what the condition looks at.

@@ -1,0 +1,959 @@
+#include "machine.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+
+namespace filemap::litmus {
+
+namespace {
+
+constexpr std::uint64_t sector_size = 512;  // no filesystem lets O_DIRECT have less
+
+std::uint64_t page_begin(std::uint64_t position) noexcept {
+  return position - position % page_size;
+}
+std::uint64_t page_end(std::uint64_t position) noexcept {
+  return page_begin(position + page_size - 1);
+}
+
+bool is_held_back(const contents& held, std::uint64_t position) {
+  return held.size() > position && held.read(position, 1).slices().front().pattern != unknown_bytes;
+}
+
+void overwrite(contents& file, std::uint64_t position, const contents& with) {
+  for (const auto& slice : with.slices()) {
+    file.write(position, slice);
+    position += slice.size;
+  }
+}
+
+}  // namespace
+
+std::size_t contents_hash::operator()(const contents& value) const noexcept {
+  std::uint64_t hash = value.size();
+  for (const auto& slice : value.slices()) {
+    hash = mix(mix(mix(hash, slice.pattern), slice.offset), slice.size);
+    for (const auto& place : slice.or_from) hash = mix(mix(hash, place.pattern), place.offset);
+  }
+  return hash;
+}
+
+std::size_t value_hash::operator()(const register_value& value) const noexcept {
+  auto hash = mix(contents_hash{}(value.data), value.size);
+  return mix(mix(hash, static_cast<std::uint64_t>(value.res)), value.set ? 1 : 0);
+}
+
+machine::machine(const test& test, const mode& mode, bool atomic_writes, excess_set permitted)
+    : test_(test),
+      observed_(observed_by(test)),
+      permitted_(permitted),
+      write_behind_(mode.when == acknowledgement::write_behind),
+      clone_waits_(mode.behind.clone_waits),
+      max_buffer_(mode.behind.max_buffer),
+      on_ring_(mode.engine == engine_kind::uring),
+      inline_(mode.engine == engine_kind::sync),
+      atomic_(atomic_writes || inline_),
+      layout_(test, mode, atomic_),
+      now_(layout_.words),
+      from_(layout_.words) {
+  for (const auto& process : test.processes) results_.emplace_back(process.body.size());
+}
+
+const word* machine::start() {
+  std::fill(now_.begin(), now_.end(), word{0});
+  values_.number({});  // 0: not set
+  contents_.number({});
+  for (std::size_t i = 0; i < test_.files.size(); ++i) {
+    if (!test_.files[i].exists) continue;
+    now_[layout_.names + i] = static_cast<word>(i + 1);
+    now_[layout_.files + i] = contents_.number(test_.files[i].initial);
+  }
+  for (std::size_t i = 0; i < test_.handles.size(); ++i) {
+    const auto& handle = test_.handles[i];
+    const auto own = handle_word(static_cast<std::uint8_t>(i));
+    if (handle.from == handle_origin::open) {
+      now_[own] = now_[layout_.names + handle.source];
+    } else if (handle.from == handle_origin::clone) {
+      now_[own] = now_[handle_word(layout_.handle_of[handle.source])];
+    }
+  }
+  if (!inline_) take_silent_steps();
+  return now_.data();
+}
+
+bool machine::all_have_ended(const word* in) const noexcept {
+  for (std::size_t i = 0; i < layout_.processes.size(); ++i) {
+    if ((in[i] & unit_bits) != layout_.processes[i].size()) return false;
+  }
+  return true;
+}
+
+final_state machine::outcome(const word* of) const {
+  final_state end;
+  end.registers.reserve(test_.registers.size());
+  for (std::size_t i = 0; i < test_.registers.size(); ++i) {
+    end.registers.push_back(values_[of[layout_.registers + i]]);
+  }
+  for (std::size_t i = 0; i < test_.files.size(); ++i) {
+    const auto file = of[layout_.names + i];
+    auto& value = end.files.emplace_back();
+    value.exists = file != 0;
+    if (value.exists) value.data = contents_[of[layout_.files + file - 1U]];
+  }
+  return project(observed_, std::move(end));
+}
+
+// --- what may happen next
+
+bool machine::go_on(const operation& op, how way) {
+  if (phase_of(op) != phase::idle && !op.queued) return execute(op, way);
+  return way.sees == view::as_it_is && !way.bad_descriptor && !way.fails && call(op);
+}
+
+// One thread that executes each operation inside its submission; the others run in between.
+bool machine::run_next(std::size_t process) {
+  const auto& unit = unit_of(now_, process);
+  return unit.grouped ? run_group(unit) : run_now(layout_.operations[unit.first]);
+}
+
+bool machine::run_now(const operation& op) {
+  if (op.what.what == verb::cancel) return cancel(op, false);
+  return call(op);
+}
+
+bool machine::run_group(const unit& unit) {
+  const auto process = layout_.operations[unit.first].process;
+  const auto before = now_[process];
+  if (!submit_group(unit)) return false;
+  for (word i = 0; i < unit.count && now_[process] == before; ++i) {
+    const auto& member = layout_.operations[unit.first + i];
+    if (phase_of(member) == phase::submitted && !execute(member, {})) return false;
+  }
+  return true;
+}
+
+void machine::take_silent_steps() {
+  bool again = true;
+  while (again) {
+    again = false;
+    for (std::size_t process = 0; process < layout_.processes.size(); ++process) {
+      while (!has_ended(now_, process) && take_silent_step(process)) again = true;
+    }
+  }
+}
+
+bool machine::take_silent_step(std::size_t process) {
+  const auto& unit = unit_of(now_, process);
+  if (!unit.grouped) {
+    const auto& op = layout_.operations[unit.first];
+    return is_silent(op) && call(op);
+  }
+  if (layout_.drains || layout_.cancels || !has_begun(unit)) return false;
+  for (word i = 0; i < unit.count; ++i) {
+    const auto& member = layout_.operations[unit.first + i];
+    const bool silent = is_invisible(member.what.what) && member.handle_stays && !member.may_fail;
+    if (silent && its_turn_in(unit, i)) return execute(member, {});
+  }
+  return false;
+}
+
+bool machine::is_silent(const operation& op) const noexcept {
+  const auto verb = op.what.what;
+  if (verb == verb::notify) return layout_.one_notify[op.what.operand];
+  if (verb == verb::wait) return layout_.one_wait[op.what.operand];
+  if (!op.alone) return false;
+  if (!write_behind_) return is_invisible(verb) || verb == verb::flush;
+  // With a cancel a write may fail, and then it matters who is told.
+  if (layout_.cancels) return false;
+  if (op.queued) return layout_.own[op.handle];
+  return is_invisible(verb) || verb == verb::flush;
+}
+
+// --- operations
+
+bool machine::has_words(const std::vector<word>& in, const operation& op) const noexcept {
+  if (!op.queued) return (in[op.process] & unit_bits) == op.unit;
+  return !op.only_when_busy || in[busy_word(op.handle)] == index_of(op) + 1;
+}
+
+// A process comes to the operation.
+bool machine::call(const operation& op) {
+  const auto verb = op.what.what;
+  if (verb == verb::notify) {
+    now_[layout_.edges] |= static_cast<word>(1U << op.what.operand);
+    return returns(op, {});
+  }
+  if (verb == verb::wait) {
+    const auto permit = static_cast<word>(1U << op.what.operand);
+    if ((now_[layout_.edges] & permit) == 0) return false;
+    now_[layout_.edges] &= static_cast<word>(~permit);
+    return returns(op, {});
+  }
+  if (verb == verb::clone) return clone(op);
+  const bool waits = (now_[op.process] & has_called) != 0;
+  if (uses_handle(verb) && !waits && is_closed(op.handle)) return returns(op, {.res = -EBADF});
+  if (verb == verb::flush) return flush(op);
+  if (verb == verb::close) return close(op);
+  if (op.queued) return queue_write(op);
+  if (write_behind_ && (op.past_handle ? uses_handle(verb) : settles(verb))) {
+    if (!has_settled(op.handle)) return get_handle(op);
+    if (!op.past_handle) now_[handle_word(op.handle)] |= handle_locked;
+  }
+  submit(op);
+  return op.alone || inline_ ? execute(op, {}) : true;
+}
+
+// Who waits for a handle has got it: closing it does not change that any more. False: it is so
+// already, or nobody closes it.
+bool machine::get_handle(const operation& op) {
+  if (op.handle_stays || (now_[op.process] & has_called) != 0) return false;
+  now_[op.process] |= has_called;
+  return true;
+}
+
+void machine::submit(const operation& op) {
+  const auto file = uses_handle(op.what.what) ? file_behind(op.handle) : word{0};
+  now_[op.status] = static_cast<word>(file << file_shift);
+  set_phase(op, phase::submitted);
+  if (op.order != no_word) now_[op.order] = static_cast<word>(last_order() + 1U);
+}
+
+// Its effect, or the next part of it. False while it must wait for another operation, and where it
+// cannot go on in this way.
+bool machine::execute(const operation& op, how way) {
+  if (layout_.drains && !may_begin(op)) return false;
+  if (is(op, to_cancel)) return complete(op, {.res = -ECANCELED, .broken = true});
+  const auto verb = op.what.what;
+  if (way.sees != view::as_it_is && verb != verb::read) return false;
+  if (bool over = false; fail_at_the_descriptor(op, way, over) || over) return !over;
+  if (way.fails) {
+    use(excess::colliding_sync);
+    if (way.keeps_link) use(excess::kept_link);
+    return complete(op, {.res = -EIO, .broken = !way.keeps_link});
+  }
+  const auto file = file_of(op);
+  switch (verb) {
+    case verb::append:
+    case verb::write:
+      return write(op, file);
+    case verb::read:
+      return read(op, file, way.sees);
+    case verb::statx:
+      return complete(op, {.size = size_of(file)});
+    case verb::punch:
+      return punch(op, file);
+    case verb::truncate:
+      return truncate(op, file);
+    case verb::allocate:
+      return allocate(op, file);
+    case verb::open:
+      return open(op, way);
+    case verb::close:
+      now_[handle_word(op.handle)] = 0;
+      return complete(op, {});
+    case verb::rename:
+      return rename(op, way);
+    case verb::unlink:
+      return unlink(op, way);
+    default:
+      assert(is_invisible(verb));
+      return complete(op, {});
+  }
+}
+
+// True: it ended there. `over`: this is no way for it. The pool makes its system call with the
+// number; a ring takes hold of the file when it takes the operation, and of the later members of a
+// chain only when their turn comes (from 5.19 on).
+bool machine::fail_at_the_descriptor(const operation& op, how way, bool& over) {
+  const auto verb = op.what.what;
+  const bool comes_to_it =
+      uses_handle(verb) && verb != verb::close && phase_of(op) == phase::submitted;
+  const bool closed_since = comes_to_it && !write_behind_ && file_behind(op.handle) == 0;
+  const bool fails =
+      comes_to_it && (file_of(op) == 0 || (closed_since && (!on_ring_ || way.bad_descriptor)));
+  over = way.bad_descriptor && !(fails && file_of(op) != 0);
+  if (!fails || over) return false;
+  // STATX looks its file up as a path, and a failure of that is none to a link.
+  const bool keeps_link = way.keeps_link && verb == verb::statx;
+  if (keeps_link) use(excess::kept_link);
+  return complete(op, {.res = -EBADF, .broken = !keeps_link});
+}
+
+bool machine::complete(const operation& op, const ending& end) {
+  if (op.order != no_word) leave_order(op);
+  clear_words(op);
+  if (op.queued) {
+    landed(op);
+    return true;
+  }
+  note_result(op, end);
+  if (write_behind_ && settles(op.what.what) && !op.past_handle) {
+    now_[handle_word(op.handle)] &= static_cast<word>(~handle_locked);
+  }
+  if (in_group(op)) {
+    now_[op.status] = static_cast<word>(phase::done);
+    end_member(op, end);
+  } else {
+    now_[op.status] = 0;
+    next_unit(op.process);
+  }
+  return true;
+}
+
+// What never was in flight goes on to the next statement.
+bool machine::returns(const operation& op, const ending& end) {
+  note_result(op, end);
+  next_unit(op.process);
+  return true;
+}
+
+void machine::clear_words(const operation& op) noexcept {
+  set_number(op.moved, 0);
+  set_number(op.seen, 0);
+  set_number(op.start, 0);
+  for (const auto at : {op.taken, op.held, op.copying, op.before}) {
+    if (at != no_word) now_[at] = 0;
+  }
+}
+
+void machine::note_result(const operation& op, const ending& end) {
+  results_[op.process][op.in_body].insert(end.res);
+  if (op.what.result < 0) return;
+  const auto at = static_cast<std::size_t>(op.what.result);
+  const auto& fields = observed_.registers[at];
+  if (!fields.res && !fields.size && !fields.data) return;
+  register_value value;
+  value.set = true;
+  if (fields.res) value.res = end.res;
+  if (fields.size) value.size = end.size;
+  if (fields.data) value.data = contents_[end.data];
+  now_[layout_.registers + at] = checked(values_.number(value));
+}
+
+word machine::checked(word number) noexcept {
+  if (number != no_word) return number;
+  out_of_values_ = true;
+  return 0;
+}
+
+// --- files: their contents and their lock
+
+template <typename Function>
+void machine::each_reader(word file, Function function) {
+  for (const auto index : layout_.readers) {
+    const auto& reader = layout_.operations[index];
+    if (phase_of(reader) == phase::executing && file_of(reader) == file) function(reader);
+  }
+}
+
+// A read that is just copying a page may have any of it from before, and any from after.
+void machine::set_contents(word file, word number) {
+  auto& contents = now_[layout_.files + file - 1U];
+  if (contents == number) return;
+  contents = number;
+  each_reader(file, [&](const operation& reader) {
+    if (reader.copying == no_word || now_[reader.copying] == 0) return;
+    const auto at = page_to_copy(reader);
+    if (reader.held != no_word && is_held_back(contents_[now_[reader.held]], at.position)) return;
+    auto& page = now_[reader.copying];
+    page =
+        checked(contents_.number(contents::mixed(contents_[page], page_in(contents_[number], at))));
+  });
+}
+
+// Pages leave the file, and keep their bytes for the reads that have got them already.
+void machine::take_out(word file, std::uint64_t from, std::uint64_t to) {
+  const auto& before = contents_[contents_of(file)];
+  to = std::min(to, before.size());
+  each_reader(file, [&](const operation& reader) {
+    if (reader.held == no_word) return;
+    auto held = contents_[now_[reader.held]];
+    const auto first = std::max(from, page_begin(reader.what.offset + number_at(reader.moved)));
+    const auto last = std::min(to, reader.what.offset + reader.what.size);
+    for (auto page = first; page < last; page += page_size) {
+      if (is_held_back(held, page)) continue;
+      if (held.size() < page) held.append({unknown_bytes, 0, page - held.size()});
+      overwrite(held, page, page_in(before, {page, page_size}));
+    }
+    now_[reader.held] = checked(contents_.number(held));
+  });
+}
+
+// May a read copy what stands here? Beyond the end only one that has seen a larger size.
+bool machine::can_be_seen(word file, std::uint64_t position) {
+  return position < size_of(file) || is_read_beyond(file, position);
+}
+
+// Does a read go by a size beyond this one?
+bool machine::is_read_beyond(word file, std::uint64_t size) {
+  bool found = false;
+  each_reader(file, [&](const operation& reader) {
+    found = found || (is(reader, is_sized) && number_at(reader.seen) > size);
+  });
+  return found;
+}
+
+// A buffered write holds the inode's lock to its end; so does whatever else changes the size.
+bool machine::is_locked(const operation& op, word file) const noexcept {
+  for (const auto index : layout_.writers) {
+    const auto& other = layout_.operations[index];
+    if (&other == &op || phase_of(other) != phase::executing || file_of(other) != file) continue;
+    if (is(other, is_split)) continue;
+    if (!shares_lock(op, file) || !shares_lock(other, file)) return true;
+  }
+  return false;
+}
+
+// An aligned O_DIRECT write takes it shared where it begins inside the file or at its end.
+bool machine::shares_lock(const operation& op, word file) const noexcept {
+  const auto& what = op.what;
+  if (!op.direct || !is_write(what.what) || what.data.size % sector_size != 0) return false;
+  if (op.at_end) return op.start != no_word && permits(excess::lost_append);
+  return what.offset % sector_size == 0 && what.offset <= size_of(file);
+}
+
+// --- files: changing them
+
+std::uint64_t machine::chunk_begin(const operation& op) const noexcept {
+  return op.accepted == no_word ? 0 : (number_at(op.accepted) - 1) / max_buffer_ * max_buffer_;
+}
+std::uint64_t machine::chunk_size(const operation& op) const noexcept {
+  const auto end = op.accepted == no_word ? op.what.data.size : number_at(op.accepted);
+  return end - chunk_begin(op);
+}
+
+std::uint64_t machine::position_of(const operation& op, word file) const noexcept {
+  if (const auto start = number_at(op.start); start > 0) return start - 1 + number_at(op.moved);
+  if (op.at_end) return size_of(file);
+  return op.what.offset + chunk_begin(op) + number_at(op.moved);
+}
+
+// What a write or a punch does next.
+machine::piece machine::next_piece(const operation& op, word file) const noexcept {
+  const auto moved = number_at(op.moved);
+  const auto piece_of = [&](std::uint64_t position, std::uint64_t left) {
+    if (op.moved == no_word) return piece{position, left};
+    return piece{position, std::min(left, page_size - position % page_size)};
+  };
+  if (is_write(op.what.what)) return piece_of(position_of(op, file), chunk_size(op) - moved);
+  const auto begin = op.what.offset;
+  const auto end = begin + op.what.size;
+  if (!is(op, middle_first)) return piece_of(begin + moved, end - begin - moved);
+  const auto first = page_end(begin);
+  const auto last = page_begin(end);
+  const auto middle = last - first;
+  if (moved < middle) return {first + moved, page_size};
+  if (moved < middle + first - begin) return {begin, first - begin};
+  return {last, end - last};
+}
+
+word machine::changed_by(const operation& op, word file, const piece& part) {
+  const auto from = contents_of(file);
+  const auto make = [&] {
+    auto changed = contents_[from];
+    if (is_write(op.what.what)) {
+      const auto done = chunk_begin(op) + number_at(op.moved);
+      changed.write(part.position, {op.what.data.pattern, op.what.data.offset + done, part.size});
+    } else {
+      changed.punch(part.position, part.size);
+    }
+    return changed;
+  };
+  if (op.start != no_word) return checked(contents_.number(make()));
+  const auto what = is_write(op.what.what) ? chunk_begin(op) + number_at(op.moved) : part.position;
+  return derived(derivation(op, from, what), make);
+}
+
+bool machine::write(const operation& op, word file) {
+  if (phase_of(op) == phase::submitted || is(op, is_split)) {
+    if (is_locked(op, file)) return false;
+    unset(op, is_split);
+  }
+  const bool begins = phase_of(op) == phase::submitted;
+  if (begins && !atomic_ && op.at_end && shares_lock(op, file)) {
+    use(excess::lost_append);
+    set_number(op.start, size_of(file) + 1);
+    set_phase(op, phase::executing);
+    return true;
+  }
+  const auto part = next_piece(op, file);
+  const bool in_view = !atomic_ && op.beside_reads && flux_of(op) == flux::none &&
+                       !(op.direct && !begins) && can_be_seen(file, part.position);
+  set_phase(op, phase::executing);
+  if (in_view) {
+    set_flux(op, flux::unseen);
+    return true;
+  }
+  set_flux(op, flux::none);
+  const auto changed = changed_by(op, file, part);
+  const auto moved = number_at(op.moved) + part.size;
+  set_number(op.moved, moved);
+  set_contents(file, changed);
+  if (moved < chunk_size(op) && op.moved != no_word) return true;
+  return complete(op, {.res = static_cast<std::int64_t>(op.what.data.size)});
+}
+
+// io_write in io_uring/rw.c: what it cannot do without blocking it leaves to a worker, and lets go
+// of the lock in between.
+bool machine::split(const operation& op) {
+  const auto moved = number_at(op.moved);
+  if (!on_ring_ || op.direct || !permits(excess::split_write)) return false;
+  if (moved == 0 || is(op, was_split) || flux_of(op) != flux::none) return false;
+  use(excess::split_write);
+  set(op, is_split | was_split);
+  return true;
+}
+
+bool machine::punch(const operation& op, word file) {
+  if (phase_of(op) == phase::submitted && is_locked(op, file)) return false;
+  const auto part = next_piece(op, file);
+  const bool whole_page = part.position % page_size == 0 && part.size == page_size;
+  set_phase(op, phase::executing);
+  if (whole_page || atomic_) {
+    take_out(file, part.position, part.position + part.size);
+  } else if (op.beside_reads && flux_of(op) == flux::none && can_be_seen(file, part.position)) {
+    set_flux(op, flux::unseen);
+    return true;
+  }
+  set_flux(op, flux::none);
+  const auto changed = changed_by(op, file, part);
+  const auto moved = number_at(op.moved) + part.size;
+  set_number(op.moved, moved);
+  set_contents(file, changed);
+  if (moved < op.what.size && op.moved != no_word) return true;
+  return complete(op, {});
+}
+
+// shmem_undo_range takes the whole pages out before it clears the ends of the hole.
+bool machine::begin_in_the_middle(const operation& op) {
+  const auto begin = op.what.offset;
+  const auto end = begin + op.what.size;
+  const bool has_ends = begin % page_size != 0 || end % page_size != 0;
+  if (op.moved == no_word || !has_ends || page_end(begin) >= page_begin(end)) return false;
+  if (file_of(op) == 0 || (!write_behind_ && file_behind(op.handle) == 0)) return false;
+  if (layout_.drains && !may_begin(op)) return false;
+  if (in_group(op) && !its_turn(op)) return false;
+  if (is(op, to_cancel) || is_locked(op, file_of(op))) return false;
+  set(op, middle_first);
+  return punch(op, file_of(op));
+}
+
+// The size changes at one moment; the rest of the last page is cleared after it.
+bool machine::truncate(const operation& op, word file) {
+  if (flux_of(op) != flux::none) {
+    set_flux(op, flux::none);
+    return complete(op, {});
+  }
+  if (is_locked(op, file)) return false;
+  const auto before = contents_of(file);
+  const auto size = op.what.offset;
+  const bool clears = op.before != no_word && size % page_size != 0 &&
+                      size < contents_[before].size() && is_read_beyond(file, size);
+  take_out(file, page_end(size), contents_[before].size());
+  set_contents(file, derived(derivation(op, before, 0), [&] {
+                 auto resized = contents_[before];
+                 resized.resize(size);
+                 return resized;
+               }));
+  if (!clears) return complete(op, {});
+  now_[op.before] = before;
+  set_phase(op, phase::executing);
+  set_flux(op, flux::unseen);
+  return true;
+}
+
+bool machine::allocate(const operation& op, word file) {
+  if (is_locked(op, file)) return false;
+  const auto before = contents_of(file);
+  set_contents(file, derived(derivation(op, before, 0), [&] {
+                 auto resized = contents_[before];
+                 resized.resize(std::max(resized.size(), op.what.offset + op.what.size));
+                 return resized;
+               }));
+  return complete(op, {});
+}
+
+// --- files: reading them
+
+bool machine::read(const operation& op, word file, view sees) {
+  if (op.seen == no_word) {
+    const auto contents = contents_of(file);
+    return sees == view::as_it_is &&
+           complete_read(op, derived(derivation(op, contents, 0), [&] {
+                           return contents_[contents].read(op.what.offset, op.what.size);
+                         }));
+  }
+  if (phase_of(op) == phase::submitted) {
+    if (sees != view::as_it_is) return false;
+    set_phase(op, phase::executing);  // it has got pages
+    return op.held != no_word || look_at_size(op, file);
+  }
+  if (!is(op, is_sized)) return sees == view::as_it_is && look_at_size(op, file);
+  return copy_page(op, file, sees);
+}
+
+bool machine::look_at_size(const operation& op, word file) {
+  const auto size = size_of(file);
+  if (size <= op.what.offset) return complete_read(op, 0);
+  set(op, is_sized);
+  set_number(op.seen, size);
+  return true;
+}
+
+// A read that is under way does so wherever it gets a new batch of pages; on tmpfs at every page,
+// and on a ring where it has come to the end (io_read in io_uring/rw.c), which may have moved on.
+bool machine::look_at_size_again(const operation& op) {
+  if (!is(op, is_sized) || number_at(op.moved) == 0) return false;
+  if (op.copying != no_word && now_[op.copying] != 0) return false;
+  const auto size = size_of(file_of(op));
+  const bool holds = op.held != no_word && now_[op.held] != 0;
+  if (size == number_at(op.seen) && !holds) return false;
+  set_number(op.seen, size);
+  if (holds) now_[op.held] = 0;
+  return true;
+}
+
+machine::piece machine::page_to_copy(const operation& op) const noexcept {
+  const auto begin = op.what.offset + number_at(op.moved);
+  const auto end =
+      std::min({page_begin(begin) + page_size, number_at(op.seen), op.what.offset + op.what.size});
+  return {begin, end > begin ? end - begin : 0};
+}
+
+contents machine::page_in(const contents& file, const piece& at) const {
+  auto page = file.read(at.position, at.size);
+  page.append({zeros, 0, at.size - page.size()});
+  return page;
+}
+
+// What there may be of the page while others are just changing it. Neither side holds a lock while
+// it copies. What a read has seen of a change every later one sees.
+std::optional<contents> machine::page_seen(const operation& op, word file, const piece& at,
+                                           view sees) {
+  const auto& now = contents_[contents_of(file)];
+  if (op.held != no_word && is_held_back(contents_[now_[op.held]], at.position)) {
+    if (sees == view::held) return page_in(contents_[now_[op.held]], at);
+    if (now.size() <= page_begin(at.position)) return std::nullopt;
+  } else if (sees == view::held) {
+    return std::nullopt;
+  }
+  const auto page = page_in(now, at);
+  auto mixture = page;
+  const operation* changing = nullptr;  // the one that changes page by page
+  contents changed;
+  for (const auto index : layout_.copiers) {
+    const auto& other = layout_.operations[index];
+    if (&other == &op || phase_of(other) != phase::executing || file_of(other) != file) continue;
+    if (is(other, is_split)) continue;
+    const bool in_no_order = other.direct && is_write(other.what.what);
+    if (flux_of(other) == flux::none && !in_no_order) continue;
+    auto rest = page;
+    if (other.what.what == verb::truncate) {
+      rest = page_in(contents_[now_[other.before]], at);
+    } else if (in_no_order) {
+      const auto done = number_at(other.moved);
+      auto after = now;
+      after.write(position_of(other, file),
+                  {other.what.data.pattern, other.what.data.offset + chunk_begin(other) + done,
+                   chunk_size(other) - done});
+      rest = page_in(after, at);
+    } else {
+      rest = page_in(contents_[changed_by(other, file, next_piece(other, file))], at);
+    }
+    if (rest == page) continue;
+    mixture = contents::mixed(mixture, rest);
+    if (in_no_order) continue;
+    changing = &other;
+    changed = std::move(rest);
+  }
+  if (changing == nullptr || mixture != contents::mixed(page, changed)) {
+    if (sees == view::as_it_is) return mixture;
+    return std::nullopt;
+  }
+  // A truncate is over in the file, and to come in the page.
+  const bool truncates = changing->what.what == verb::truncate;
+  const auto& before = truncates ? changed : page;
+  const auto& after = truncates ? page : changed;
+  const auto level = flux_of(*changing);
+  if (sees == view::before) {
+    return level == flux::unseen ? std::optional(before) : std::nullopt;
+  }
+  if (level == flux::wholly) {
+    return sees == view::as_it_is ? std::optional(after) : std::nullopt;
+  }
+  set_flux(*changing, sees == view::after ? flux::wholly : flux::partly);
+  return sees == view::after ? after : mixture;
+}
+
+// From here on the page may be changed by several others, one after the other.
+bool machine::begin_to_copy(const operation& op) {
+  if (op.copying == no_word || now_[op.copying] != 0 || !is(op, is_sized)) return false;
+  const auto at = page_to_copy(op);
+  if (at.size == 0) return false;
+  const auto flux_before = now_;
+  const auto page = page_seen(op, file_of(op), at, view::as_it_is);
+  now_ = flux_before;  // it has not seen anything yet
+  if (!page) return false;
+  now_[op.copying] = checked(contents_.number(*page));
+  return true;
+}
+
+bool machine::copy_page(const operation& op, word file, view sees) {
+  const auto at = page_to_copy(op);
+  if (at.size == 0) return sees == view::as_it_is && complete_read(op, now_[op.taken]);
+  const bool is_copying = op.copying != no_word && now_[op.copying] != 0;
+  if (is_copying && sees != view::as_it_is) return false;
+  const auto page = page_seen(op, file, at, sees);
+  if (!is_copying) return page && take_page(op, at, *page);
+  const auto& copied = contents_[now_[op.copying]];
+  return take_page(op, at, page ? contents::mixed(copied, *page) : copied);
+}
+
+bool machine::take_page(const operation& op, const piece& at, const contents& page) {
+  auto taken = contents_[now_[op.taken]];
+  taken.append(page);
+  now_[op.taken] = checked(contents_.number(taken));
+  if (op.copying != no_word) now_[op.copying] = 0;
+  const auto moved = at.position + at.size - op.what.offset;
+  set_number(op.moved, moved);
+  return moved == op.what.size ? complete_read(op, now_[op.taken]) : true;
+}
+
+bool machine::complete_read(const operation& op, word data) {
+  const auto size = contents_[data].size();
+  return complete(
+      op, {.res = static_cast<std::int64_t>(size), .data = data, .broken = size < op.what.size});
+}
+
+// --- names
+
+bool machine::open(const operation& op, how way) {
+  static_cast<void>(way);
+  const auto file = name(op.what.other);
+  if (file == 0) return complete(op, {.res = -ENOENT, .broken = true});
+  seat(op.handle, file);
+  return complete(op, {});
+}
+
+bool machine::rename(const operation& op, how way) {
+  const auto file = name(op.what.operand);
+  if (file == 0) return fail_by_name(op, way);
+  if (name(op.what.other) != file) {  // rename(2): two links of one file stay as they are
+    name(op.what.other) = file;
+    name(op.what.operand) = 0;
+  }
+  return complete(op, {});
+}
+
+bool machine::unlink(const operation& op, how way) {
+  if (name(op.what.operand) == 0) return fail_by_name(op, way);
+  name(op.what.operand) = 0;
+  return complete(op, {});
+}
+
+bool machine::fail_by_name(const operation& op, how way) {
+  if (way.keeps_link) use(excess::kept_link);
+  return complete(op, {.res = -ENOENT, .broken = !way.keeps_link});
+}
+
+// --- handles
+
+void machine::seat(std::uint8_t handle, word file) noexcept {
+  now_[handle_word(handle)] = file;
+  now_[busy_word(handle)] = 0;
+}
+
+// tokio's complete_inflight. A queued write does not fail here: nothing can cancel what has
+// returned, and the environment does not fail.
+bool machine::has_settled(std::uint8_t handle) const noexcept {
+  return (now_[handle_word(handle)] & handle_locked) == 0 && now_[busy_word(handle)] == 0;
+}
+
+bool machine::flush(const operation& op) {
+  if (write_behind_ && !has_settled(op.handle)) return get_handle(op);
+  return returns(op, {});
+}
+
+// As write_all: the process stays here until the last chunk is queued.
+bool machine::queue_write(const operation& op) {
+  if (!has_settled(op.handle)) return get_handle(op);
+  submit(op);
+  now_[busy_word(op.handle)] = static_cast<word>(index_of(op) + 1);
+  const auto size = op.what.data.size;
+  bool last = true;
+  if (op.accepted != no_word) {
+    const auto accepted = std::min(size, number_at(op.accepted) + max_buffer_);
+    set_number(op.accepted, accepted);
+    last = accepted == size;
+  }
+  if (last) return returns(op, {.res = static_cast<std::int64_t>(size)});
+  return true;
+}
+
+void machine::landed(const operation& op) noexcept {
+  now_[op.status] = 0;
+  if (op.accepted != no_word && number_at(op.accepted) == op.what.data.size) {
+    set_number(op.accepted, 0);
+  }
+  auto& busy = now_[busy_word(op.handle)];
+  if (busy == index_of(op) + 1) busy = 0;  // or it is another file's handle by now
+}
+
+bool machine::clone(const operation& op) {
+  const auto original = op.what.other;
+  const bool waits = (now_[op.process] & has_called) != 0;
+  if (!waits && is_closed(original)) return returns(op, {.res = -EBADF});
+  if (write_behind_ && clone_waits_ && !has_settled(original)) return get_handle(op);
+  seat(op.handle, file_behind(original));
+  return returns(op, {});
+}
+
+// The number is given up at once, whenever the descriptor is.
+bool machine::close(const operation& op) {
+  now_[handle_word(op.handle)] |= handle_closed;
+  if (write_behind_) return returns(op, {});
+  submit(op);
+  return op.alone || inline_ ? execute(op, {}) : true;
+}
+
+// --- groups
+
+bool machine::has_begun(const unit& unit) const noexcept {
+  for (word i = 0; i < unit.count; ++i) {
+    if (phase_of(layout_.operations[unit.first + i]) != phase::idle) return true;
+  }
+  return false;
+}
+
+bool machine::submit_group(const unit& unit) {
+  if (unit.settled != no_word && now_[unit.settled] < unit.count) {
+    const auto before = now_[unit.settled];
+    while (now_[unit.settled] < unit.count && settle_member(unit)) ++now_[unit.settled];
+    if (now_[unit.settled] < unit.count) {
+      const auto& member = layout_.operations[unit.first + now_[unit.settled]];
+      return get_handle(member) || now_[unit.settled] != before;
+    }
+  }
+  for (word i = 0; i < unit.count; ++i) submit(layout_.operations[unit.first + i]);
+  return true;
+}
+
+// One after the other: while it waits for one, another may get busy again.
+bool machine::settle_member(const unit& unit) {
+  const auto& member = layout_.operations[unit.first + now_[unit.settled]];
+  auto& process = now_[member.process];
+  const bool waits = (process & has_called) != 0;
+  if (!uses_handle(member.what.what) || (!waits && is_closed(member.handle))) return true;
+  if (!has_settled(member.handle)) return false;
+  process &= unit_bits;
+  return true;
+}
+
+// What fails on a ring without failing its request, as the kernel sees it.
+bool machine::may_keep_its_link(const operation& op) const noexcept {
+  if (!on_ring_ || !permits(excess::kept_link)) return false;
+  switch (op.what.what) {
+    case verb::rename:
+    case verb::unlink:
+    case verb::statx:
+      return true;
+    case verb::fsync:
+    case verb::fdatasync:
+    case verb::sync_range:
+      return op.may_fail;
+    default:
+      return false;
+  }
+}
+
+bool machine::its_turn_in(const unit& unit, word member) const noexcept {
+  const auto phase = phase_of(layout_.operations[unit.first + member]);
+  if (phase != phase::submitted && phase != phase::executing) return false;
+  if (unit.kind == group_kind::batch) return true;
+  for (word i = 0; i < member; ++i) {
+    if (phase_of(layout_.operations[unit.first + i]) != phase::done) return false;
+  }
+  return true;
+}
+
+bool machine::its_turn(const operation& op) const noexcept {
+  const auto& unit = unit_of(now_, op.process);
+  return !unit.grouped || its_turn_in(unit, static_cast<word>(index_of(op) - unit.first));
+}
+
+void machine::end_member(const operation& op, const ending& end) {
+  const auto& unit = unit_of(now_, op.process);
+  const auto after = static_cast<word>(unit.first + unit.count);
+  if (unit.kind == group_kind::link && end.broken) {
+    for (auto i = static_cast<word>(index_of(op) + 1); i < after; ++i) {
+      const auto& rest = layout_.operations[i];
+      if (phase_of(rest) == phase::done) continue;
+      if (rest.order != no_word) leave_order(rest);
+      note_result(rest, {.res = -ECANCELED});
+      now_[rest.status] = static_cast<word>(phase::done);
+    }
+  }
+  for (auto i = unit.first; i < after; ++i) {
+    if (phase_of(layout_.operations[i]) != phase::done) return;
+  }
+  for (auto i = unit.first; i < after; ++i) now_[layout_.operations[i].status] = 0;
+  if (unit.settled != no_word) now_[unit.settled] = 0;
+  next_unit(op.process);
+}
+
+// --- drain: the order of submissions, of what is in flight, from 1
+
+word machine::last_order() const noexcept {
+  word last = 0;
+  for (const auto& each : layout_.operations) {
+    if (each.order != no_word) last = std::max(last, now_[each.order]);
+  }
+  return last;
+}
+
+void machine::leave_order(const operation& op) noexcept {
+  const auto left = std::exchange(now_[op.order], word{0});
+  for (const auto& each : layout_.operations) {
+    if (each.order != no_word && now_[each.order] > left) --now_[each.order];
+  }
+}
+
+// A draining operation waits for all before it, and all after it wait for it.
+bool machine::may_begin(const operation& op) const noexcept {
+  for (const auto& each : layout_.operations) {
+    if (each.order == no_word || now_[each.order] == 0) continue;
+    if (now_[each.order] < now_[op.order] && (op.what.drain || each.what.drain)) return false;
+  }
+  return true;
+}
+
+// --- cancellation
+
+// What has not begun to take effect may end without any, at once or when its turn comes; on a ring
+// what has done a part may end with that. What else has begun, or is over, is not met.
+bool machine::cancel(const operation& op, bool met) {
+  if (!met) return returns(op, {});
+  if (op.target == no_word) return false;
+  const auto& target = layout_.operations[op.target];
+  const auto phase = phase_of(target);
+  if (phase == phase::submitted) {
+    if (!its_turn(target) || (layout_.drains && !may_begin(target))) {
+      if (is(target, to_cancel)) return false;
+      set(target, to_cancel);
+    } else {
+      complete(target, {.res = -ECANCELED, .broken = true});
+    }
+    return returns(op, {});
+  }
+  const auto moved = number_at(target.moved);
+  const bool between = phase == phase::executing && moved > 0 &&
+                       (is(target, is_split) || target.what.what == verb::read);
+  if (!on_ring_ || !between || !permits(excess::short_cancel)) return false;
+  use(excess::short_cancel);
+  const auto data = target.taken == no_word ? word{0} : now_[target.taken];
+  complete(target, {.res = static_cast<std::int64_t>(moved), .data = data, .broken = true});
+  return returns(op, {});
+}
+
+}  // namespace filemap::litmus
