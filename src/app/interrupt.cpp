@@ -14,6 +14,7 @@ namespace filemap {
 namespace {
 
 std::atomic<bool> flag{false};
+std::atomic<bool> twice{false};  // with the next one
 static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets it");
 
 char doomed[PATH_MAX];
@@ -45,8 +46,9 @@ void remove_tree(int parent, const char* name, int levels) noexcept {
   ::unlinkat(parent, name, AT_REMOVEDIR);
 }
 
-void on_signal(int) {
-  if (!flag.exchange(true)) return;
+void on_signal(int signal) {
+  flag = true;
+  if (signal == SIGXCPU || !twice.exchange(true)) return;
   if (has_doomed) remove_tree(AT_FDCWD, doomed, 1);
   ::_exit(exit_interrupted);
 }
@@ -66,7 +68,7 @@ void catch_interrupts() noexcept {
   struct sigaction action {};
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;  // no system call of an operation fails for it
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGXCPU}) {
     struct sigaction before {};
     ::sigaction(signal, nullptr, &before);
     // Whoever started us with the signal ignored (nohup) wants it ignored.

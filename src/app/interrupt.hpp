@@ -5,8 +5,9 @@
 
 namespace filemap {
 
-/// Becomes true with the first SIGINT, SIGTERM or SIGHUP after `catch_interrupts`. The second one
-/// ends the process at once, with exit status 130.
+/// Becomes true with the first SIGINT, SIGTERM or SIGHUP after `catch_interrupts`, or with a
+/// SIGXCPU. The second one ends the process at once, with exit status 130; but not a SIGXCPU, which
+/// the kernel repeats.
 const std::atomic<bool>& interrupted() noexcept;
 
 void catch_interrupts() noexcept;
