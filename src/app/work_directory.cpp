@@ -2,7 +2,6 @@
 
 #include <cerrno>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
 
@@ -27,19 +26,20 @@ work_directory::work_directory(const std::filesystem::path& below) {
 }
 
 std::filesystem::path work_directory::subdirectory(const std::string& name) const {
-  auto made = path_ / name;
-  if (::mkdir(made.c_str(), 0700) != 0) {
+  auto made = (path_ / (name + ".XXXXXX")).string();
+  if (::mkdtemp(made.data()) == nullptr) {
     const int error = errno;
     const char* advice = error == ENOSPC ? " (free some space or choose another --dir)" : "";
     throw std::system_error(error, std::generic_category(),
-                            fmt::format("mkdir {}{}", made.string(), advice));
+                            fmt::format("cannot make a directory in {}{}", path_.string(), advice));
   }
   return made;
 }
 
-void work_directory::remove() const noexcept {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
+std::error_code work_directory::remove() const noexcept {
+  std::error_code error;
+  std::filesystem::remove_all(path_, error);
+  return error;
 }
 
 }  // namespace filemap

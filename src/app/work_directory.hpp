@@ -1,6 +1,8 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <system_error>
 
 namespace filemap {
 
@@ -16,10 +18,10 @@ class work_directory {
   ~work_directory() { remove(); }
 
   const std::filesystem::path& path() const noexcept { return path_; }
-  /// Makes a directory in it.
+  /// Makes a directory in it, whose name begins with `name` and is no other's.
   std::filesystem::path subdirectory(const std::string& name) const;
-  /// Idempotent, and swallows failures: it runs on every way out.
-  void remove() const noexcept;
+  /// Idempotent. The destructor swallows a failure, as it runs on every way out.
+  std::error_code remove() const noexcept;
 
  private:
   std::filesystem::path path_;
