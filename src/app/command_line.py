@@ -97,17 +97,19 @@ def limit(what: int, value: int) -> typing.Callable[[], None]:
     return apply
 
 
-def refuse_io_uring(error: int) -> typing.Callable[[], None]:
-    """For a child: a seccomp filter that answers io_uring_setup with `error`, as container runtimes do."""
+IO_URING_SETUP, IO_URING_ENTER = 425, 426  # on every architecture
+
+
+def refuse_io_uring(error: int, call: int = IO_URING_SETUP) -> typing.Callable[[], None]:
+    """For a child: a seccomp filter that answers `call` with `error`, as container runtimes do."""
     libc = ctypes.CDLL(None, use_errno=True)
     load, equal, answer = 0x20, 0x15, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_RET|K
     allow, fail = 0x7FFF0000, 0x00050000 | error
-    io_uring_setup = 425
     program = b"".join(
         struct.pack("=HBBI", *instruction)
         for instruction in [
             (load, 0, 0, 0),
-            (equal, 0, 1, io_uring_setup),
+            (equal, 0, 1, call),
             (answer, 0, 0, fail),
             (answer, 0, 0, allow),
         ]

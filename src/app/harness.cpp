@@ -7,7 +7,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <exception>
+#include <filesystem>
 #include <memory>
+#include <new>
 #include <random>
 #include <system_error>
 
@@ -15,6 +19,8 @@
 #include <spdlog/spdlog.h>
 
 namespace filemap {
+
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -42,119 +48,6 @@ std::unique_ptr<engine> make_engine(const litmus::mode& mode, const options& ask
   return make_stalling_engine(std::move(made), std::move(stalls), asked.seed);
 }
 
-// A mode on its way. The session uses the engine, so it goes first.
-struct contestant {
-  litmus::mode mode;
-  std::unique_ptr<engine> own_engine;
-  std::unique_ptr<litmus::session> session;
-  std::string cannot_run;
-
-  std::uint64_t rounds() const { return session->result().rounds; }
-  nanoseconds measured() const { return session->result().measured; }
-  bool wants_more(const options& asked) const {
-    if (session == nullptr || session->finished()) return false;
-    return (asked.iterations == 0 || rounds() < asked.iterations) &&
-           (!asked.duration || measured() < *asked.duration);
-  }
-  // How much of what was asked for is done: what is nearest to its end.
-  double done(const options& asked) const {
-    if (session == nullptr) return 1;
-    double part = 0;
-    if (asked.iterations > 0) {
-      part = static_cast<double>(rounds()) / static_cast<double>(asked.iterations);
-    }
-    if (asked.duration) {
-      part = std::max(part, static_cast<double>(measured().count()) /
-                                static_cast<double>(asked.duration->count()));
-    }
-    return part;
-  }
-  // Small enough for many blocks a mode, and for a block not to overrun a duration by much.
-  std::uint64_t next_block(const options& asked) const {
-    std::uint64_t block = 500;
-    if (asked.iterations > 0) {
-      block = std::min(block, asked.iterations / 20 + 1);
-    }
-    if (asked.duration) {
-      const auto slice = std::min<nanoseconds>(*asked.duration / 20, std::chrono::milliseconds{50});
-      const auto fit = rounds() == 0
-                           ? 1.0
-                           : static_cast<double>(rounds()) * static_cast<double>(slice.count()) /
-                                 static_cast<double>(measured().count() + 1);
-      block = std::min(block, static_cast<std::uint64_t>(std::min(fit, 1e9)));
-    }
-    block = std::max<std::uint64_t>(block, std::min<std::uint64_t>(asked.lanes, 500));
-    return asked.iterations > 0 ? std::min(block, asked.iterations - rounds()) : block;
-  }
-};
-
-contestant make_contestant(const litmus::test& test, const litmus::mode& mode, const options& asked,
-                           const work_directory& directory, std::uint64_t open_files,
-                           const std::atomic<bool>& interrupt) {
-  contestant made;
-  made.mode = mode;
-  litmus::session_options options;
-  options.lanes = asked.lanes;
-  options.reuse_file = asked.reuse_file;
-  options.direct = asked.direct;
-  options.seed = asked.seed;
-  options.model = asked.model;
-  options.round_timeout = asked.round_timeout;
-  options.stop_on_violation = asked.stop_on_violation;
-  options.traces = asked.trace_file.empty() ? 1 : 100;
-  options.max_open_files = open_files;
-  options.interrupt = &interrupt;
-  try {
-    made.own_engine = make_engine(mode, asked);
-    made.session = std::make_unique<litmus::session>(
-        *made.own_engine, test, mode, directory.subdirectory(test.name + '.' + mode.name), options);
-  } catch (const unsupported& error) {
-    made.cannot_run = error.what();
-    spdlog::info("{} cannot run: {}", mode.name, made.cannot_run);
-    return made;
-  }
-  const auto traits = made.own_engine->traits();
-  spdlog::info("{}: engine {}, features [{}], substituted [{}]", mode.name, traits.name,
-               fmt::join(traits.features, " "), fmt::join(traits.substitutions, "; "));
-  return made;
-}
-
-void run_blocks(std::vector<contestant>& contestants, const options& asked, progress& progress) {
-  std::mt19937_64 random(asked.seed);
-  std::vector<contestant*> turn;
-  while (true) {
-    turn.clear();
-    for (auto& contestant : contestants) {
-      if (contestant.wants_more(asked)) turn.push_back(&contestant);
-    }
-    if (turn.empty()) return;
-    std::shuffle(turn.begin(), turn.end(), random);
-    for (auto* const contestant : turn) {
-      const auto block = contestant->next_block(asked);
-      spdlog::debug("{}: {} rounds", contestant->mode.name, block);
-      contestant->session->run(block);
-      double done = 0;
-      std::uint64_t rounds = 0;
-      for (const auto& other : contestants) {
-        done += other.done(asked) / static_cast<double>(contestants.size());
-        if (other.session != nullptr) rounds += other.rounds();
-      }
-      progress.update(contestant->mode.name, done, rounds);
-      if (contestant->session->finished()) return;  // one that must not go on ends the run
-    }
-  }
-}
-
-// What of the limit on open files is left to one session: only one has files open at a time, but
-// all keep the notifications of their lanes, and the files that they reuse.
-std::uint64_t open_files_for_one(const litmus::test& test, const options& asked,
-                                 std::uint64_t limit) {
-  constexpr std::uint64_t of_engine = 4;
-  const auto of_lane = test.edges.size() + (asked.reuse_file ? test.handles.size() : 0);
-  const auto of_others = (asked.modes.size() - 1) * (of_engine + of_lane * asked.lanes);
-  return limit > of_others ? limit - of_others : 0;
-}
-
 // What to do about a failed system call; empty where its error says it.
 const char* advice_on(int error) {
   switch (error) {
@@ -165,6 +58,8 @@ const char* advice_on(int error) {
       return "; raise the limit on file sizes (ulimit -f) or use a smaller --size";
     case ENFILE:
       return "; raise fs.file-max or use fewer --lanes";
+    case ENOMEM:
+      return "; use a smaller --size or fewer --writes or --lanes";
     default:
       return "";
   }
@@ -179,7 +74,12 @@ bool lacks_operation(const litmus::mode_result& mode) {
   });
 }
 
+// Of a mode that has failed, what to tell about it as one line; else empty.
 std::string describe_failure(const litmus::mode_result& mode, const options& asked) {
+  if (!mode.failure.what.empty()) {
+    return fmt::format("{}: {}{}", mode.mode.name, mode.failure.what,
+                       advice_on(mode.failure.error));
+  }
   if (mode.count(litmus::outcome::hang) > 0) {
     return fmt::format(
         "{}: a round did not end within {}; if that is only slow, raise --round-timeout",
@@ -202,53 +102,214 @@ std::string describe_failure(const litmus::mode_result& mode, const options& ask
   return "";
 }
 
+// The run's failure is the most telling one of its modes: one that the environment has caused, or
+// else what this kernel or filesystem cannot do and only running has shown.
+void note_failure(run_result& run, const options& asked) {
+  for (const auto& mode : run.modes) {
+    if (!run.failure.empty()) return;
+    if (mode.cannot_run.empty()) run.failure = describe_failure(mode, asked);
+  }
+  for (const auto& mode : run.modes) {
+    if (!run.failure.empty()) return;
+    if (mode.cannot_run.empty() || mode.engine.name.empty()) continue;
+    run.failure = mode.cannot_run;
+    run.cannot_run = true;
+  }
+}
+
 }  // namespace
 
-run_result run_test(const litmus::test& test, const options& asked,
-                    std::shared_ptr<const run_settings> settings, const work_directory& directory,
-                    const std::atomic<bool>& interrupt, progress& progress) {
-  run_result run;
-  run.asked = std::move(settings);
-  run.test = test;
-  run.host = inspect_host();
-  run.filesystem = inspect_filesystem(directory.path());
-  run.ring = probe_ring();
-  const auto open_files = open_files_for_one(run.test, asked, raise_open_file_limit());
+// A mode on its way. The session uses the engine, so it goes first.
+struct harness::contestant {
+  litmus::mode mode;
+  litmus::mode_result without_session;  // why there is none
+  std::filesystem::path dir;
+  std::unique_ptr<engine> own_engine;
+  std::unique_ptr<litmus::session> session;
+  nanoseconds spent{0};  // with making and removing files
 
-  // On the heap and not returned to it after a hang.
-  auto contestants = std::make_unique<std::vector<contestant>>();
-  for (const auto& mode : asked.modes) {
-    contestants->push_back(make_contestant(test, mode, asked, directory, open_files, interrupt));
+  std::uint64_t rounds() const { return session->result().rounds; }
+  bool wants_more(const options& asked) const {
+    if (session == nullptr || session->finished()) return false;
+    return (asked.iterations == 0 || rounds() < asked.iterations) && time_left(asked) > 0ns;
   }
+  nanoseconds time_left(const options& asked) const {
+    return asked.duration ? *asked.duration - spent : nanoseconds::max();
+  }
+  void run(std::uint64_t block, const options& asked) {
+    const auto begin = clock::now();
+    session->run(block, time_left(asked));
+    spent += std::max(clock::now() - begin, clock::duration{0});
+  }
+  // How much of what was asked for is done: what is nearest to its end.
+  double done(const options& asked) const {
+    if (session == nullptr || session->finished()) return 1;
+    double part = 0;
+    if (asked.iterations > 0) {
+      part = static_cast<double>(rounds()) / static_cast<double>(asked.iterations);
+    }
+    if (asked.duration) {
+      part = std::max(
+          part, static_cast<double>(spent.count()) / static_cast<double>(asked.duration->count()));
+    }
+    return part;
+  }
+  // Small enough for many blocks a mode, and for a block to be a small part of a duration; but with
+  // a round for every lane.
+  std::uint64_t next_block(const options& asked) const {
+    std::uint64_t block = 500;
+    if (asked.iterations > 0) {
+      block = std::min(block, asked.iterations / 20 + 1);
+    }
+    if (asked.duration) {
+      const auto slice = std::min<nanoseconds>(*asked.duration / 20, 50ms);
+      const auto fit = rounds() == 0
+                           ? 1.0
+                           : static_cast<double>(rounds()) * static_cast<double>(slice.count()) /
+                                 static_cast<double>(spent.count() + 1);
+      block = std::min(block, static_cast<std::uint64_t>(std::min(fit, 1e9)));
+    }
+    block = std::max<std::uint64_t>(block, asked.lanes);
+    return asked.iterations > 0 ? std::min(block, asked.iterations - rounds()) : block;
+  }
+};
+
+harness::harness(const options& asked, const work_directory& directory,
+                 const std::atomic<bool>& interrupt, progress& progress)
+    : asked_(asked),
+      settings_(std::make_shared<const run_settings>(asked.settings())),
+      directory_(directory),
+      interrupt_(interrupt),
+      progress_(progress),
+      host_(inspect_host()),
+      filesystem_(inspect_filesystem(directory.path())),
+      ring_(probe_ring()),
+      open_files_(raise_open_file_limit()) {}
+
+// What of the limit on open files is left to one session: only one has files open at a time, but
+// all keep the notifications of their lanes, and the files that they reuse.
+std::uint64_t harness::open_files_for_one(const litmus::test& test) const {
+  constexpr std::uint64_t of_engine = 4;
+  const auto of_lane = test.edges.size() + (asked_.reuse_file ? test.handles.size() : 0);
+  const auto of_others = (asked_.modes.size() - 1) * (of_engine + of_lane * asked_.lanes);
+  return open_files_ > of_others ? open_files_ - of_others : 0;
+}
+
+void harness::begin(const litmus::test& test, contestant& contestant) const {
+  litmus::session_options options;
+  options.lanes = asked_.lanes;
+  options.reuse_file = asked_.reuse_file;
+  options.direct = asked_.direct;
+  options.seed = asked_.seed;
+  options.model = asked_.model;
+  options.round_timeout = asked_.round_timeout;
+  options.stop_on_violation = asked_.stop_on_violation;
+  options.traces = asked_.trace_file.empty() ? 1 : 100;
+  options.max_open_files = open_files_for_one(test);
+  options.interrupt = &interrupt_;
+  contestant.own_engine = make_engine(contestant.mode, asked_);
+  contestant.dir = directory_.subdirectory(contestant.mode.name);
+  contestant.session = std::make_unique<litmus::session>(*contestant.own_engine, test,
+                                                         contestant.mode, contestant.dir, options);
+}
+
+harness::contestant harness::make_contestant(const litmus::test& test,
+                                             const litmus::mode& mode) const {
+  contestant made;
+  made.mode = mode;
+  made.without_session.mode = mode;
   try {
-    run_blocks(*contestants, asked, progress);
+    begin(test, made);
   } catch (const unsupported& error) {
-    run.failure = error.what();
-    run.cannot_run = true;
+    made.without_session.cannot_run = error.what();
+    spdlog::info("{} cannot run: {}", mode.name, error.what());
+    return made;
   } catch (const std::system_error& error) {
-    run.failure = error.what() + std::string(advice_on(error.code().value()));
+    made.without_session.failure = {error.what(), error.code().value()};
+    return made;
+  } catch (const std::bad_alloc&) {
+    made.without_session.failure = {"out of memory", ENOMEM};
+    return made;
+  }
+  const auto traits = made.own_engine->traits();
+  spdlog::info("{}: engine {}, features [{}], substituted [{}]", mode.name, traits.name,
+               fmt::join(traits.features, " "), fmt::join(traits.substitutions, "; "));
+  return made;
+}
+
+void harness::run_blocks(std::vector<contestant>& contestants) const {
+  std::mt19937_64 random(asked_.seed);
+  std::vector<contestant*> turn;
+  while (true) {
+    turn.clear();
+    for (auto& contestant : contestants) {
+      if (contestant.wants_more(asked_)) turn.push_back(&contestant);
+    }
+    if (turn.empty()) return;
+    std::shuffle(turn.begin(), turn.end(), random);
+    for (auto* const contestant : turn) {
+      const auto block = contestant->next_block(asked_);
+      spdlog::debug("{}: {} rounds", contestant->mode.name, block);
+      contestant->run(block, asked_);
+      double done = 0;
+      std::uint64_t rounds = 0;
+      for (const auto& other : contestants) {
+        done += other.done(asked_) / static_cast<double>(contestants.size());
+        if (other.session != nullptr) rounds += other.rounds();
+      }
+      progress_.update(contestant->mode.name, done, rounds);
+      const auto& session = *contestant->session;
+      const bool stopped = asked_.stop_on_violation && session.result().violation_count() > 0;
+      if (interrupt_.load() || session.hangs() || stopped) return;
+    }
+  }
+}
+
+// Takes the result, and lets go of what may be.
+void harness::finish(contestant& contestant, run_result& run) const {
+  auto& result = run.modes.emplace_back(std::move(contestant.without_session));
+  if (contestant.session == nullptr) return;
+  result = contestant.session->result();
+  if (lacks_operation(result)) result.cannot_run = describe_failure(result, asked_);
+  if (contestant.session->abandoned()) {
+    run.abandoned = true;
+    static_cast<void>(contestant.session.release());
+    static_cast<void>(contestant.own_engine.release());
+    return;
+  }
+  contestant.session.reset();
+  contestant.own_engine.reset();
+  std::error_code later;  // whatever is left goes with the whole directory
+  std::filesystem::remove_all(contestant.dir, later);
+}
+
+void harness::run_modes(const litmus::test& test, run_result& run) {
+  std::vector<contestant> contestants;
+  contestants.reserve(asked_.modes.size());
+  for (const auto& mode : asked_.modes) contestants.push_back(make_contestant(test, mode));
+  try {
+    run_blocks(contestants);
   } catch (const std::exception& error) {
     run.failure = error.what();
   }
-  progress.clear();
+  progress_.clear();
+  for (auto& contestant : contestants) finish(contestant, run);
+}
 
-  for (auto& contestant : *contestants) {
-    if (contestant.session == nullptr) {
-      auto& result = run.modes.emplace_back();
-      result.mode = contestant.mode;
-      result.cannot_run = contestant.cannot_run;
-      continue;
-    }
-    run.modes.push_back(contestant.session->result());
-    run.hangs = run.hangs || contestant.session->hangs();
-    if (run.failure.empty()) {
-      run.failure = describe_failure(run.modes.back(), asked);
-      run.cannot_run = lacks_operation(run.modes.back());
-    }
+run_result harness::run(const litmus::test& test) {
+  run_result run;
+  run.asked = settings_;
+  run.test = test;
+  run.host = host_;
+  run.filesystem = filesystem_;
+  run.ring = ring_;
+  try {
+    run_modes(test, run);
+  } catch (const std::exception& error) {
+    run.failure = error.what();
   }
-  if (run.hangs) static_cast<void>(contestants.release());
-
-  run.interrupted = interrupt.load();
+  run.interrupted = interrupt_.load();
+  note_failure(run, asked_);
   run.exit_status = exit_status_of(run);
   return run;
 }

@@ -15,14 +15,15 @@
 #include <csignal>
 #include <cstdio>
 #include <fcntl.h>
-#include <memory>
 #include <new>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unistd.h>
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -102,19 +103,60 @@ int tell_model(const options& asked) {
   return exit_ok;
 }
 
-// The tests that were named, or the experiment. What must not go on ends the tests after it too.
-std::vector<run_result> run_all(const options& asked, const work_directory& directory,
-                                progress& progress) {
+// The way out of a run. What fails on it does not keep the rest from being told, and has its part
+// in the exit status.
+class ending {
+ public:
+  explicit ending(int status) : status_(status) {}
+
+  template <typename Write>
+  void tell(Write write) {
+    try {
+      write();
+    } catch (const std::bad_alloc&) {
+      add(complain("out of memory for the report", exit_environment));
+    } catch (const std::exception& error) {
+      add(complain(error.what(), exit_environment));
+    }
+  }
+  void remove(const work_directory& directory) {
+    const auto error = directory.remove();
+    if (!error) return;
+    add(complain(fmt::format("cannot remove {}: {}; remove it when that is mended",
+                             directory.path().string(), error.message()),
+                 exit_environment));
+  }
+  int status() const noexcept { return status_; }
+
+ private:
+  void add(int status) noexcept { status_ = more_telling(status_, status); }
+
+  int status_;
+};
+
+// The tests that were named, or the experiment.
+std::vector<run_result> run_all(const options& asked, const work_directory& directory) {
   const auto tests =
       asked.tests.empty() ? std::vector{litmus::tokio_4796(asked.experiment)} : asked.tests;
-  const auto settings = std::make_shared<const run_settings>(asked.settings());
+  progress progress(asked.progress);
+  harness harness(asked, directory, interrupted(), progress);
   std::vector<run_result> results;
   for (const auto& test : tests) {
-    results.push_back(run_test(test, asked, settings, directory, interrupted(), progress));
+    results.push_back(harness.run(test));
     const auto& last = results.back();
-    if (last.hangs || last.interrupted || (!last.failure.empty() && !last.cannot_run)) break;
+    if (last.abandoned || last.interrupted) break;
   }
   return results;
+}
+
+void tell_failures(std::span<const run_result> results) {
+  constexpr std::size_t most = 10;
+  std::size_t failures = 0;
+  for (const auto& result : results) {
+    if (result.failure.empty() || ++failures > most) continue;
+    complain(results.size() == 1 ? result.failure : result.test.name + ": " + result.failure, 0);
+  }
+  if (failures > most) complain(fmt::format("and {} tests more failed", failures - most), 0);
 }
 
 int run(const options& asked) {
@@ -123,30 +165,19 @@ int run(const options& asked) {
   catch_interrupts();
   const work_directory directory(asked.dir);
   remove_when_interrupted_twice(directory.path());
-  progress progress(asked.progress);
-  const auto results = run_all(asked, directory, progress);
+  const auto results = run_all(asked, directory);
 
-  int status = exit_status_of(results);
-  const auto tell = [&](auto write) {  // one that fails does not keep the others from being told
-    try {
-      write();
-    } catch (const std::exception& error) {
-      status = complain(error.what(), exit_environment);
-    }
-  };
+  ending ending(exit_status_of(results));
   if (asked.json_file != "-") {
-    tell([&] { print(text_report(results, in_color(asked))); });
+    ending.tell([&] { print(text_report(results, in_color(asked))); });
   }
-  if (json) tell([&] { json.write(json_report(results)); });
-  if (trace) tell([&] { trace.write(trace_report(results)); });
-  for (const auto& result : results) {
-    if (!result.failure.empty()) complain(result.failure, 0);
-  }
-  if (results.back().hangs) {
-    directory.remove();
-    ::_exit(status);  // the kernel may still use what destructors would free
-  }
-  return status;
+  if (json) ending.tell([&] { json.write(json_report(results)); });
+  if (trace) ending.tell([&] { trace.write(trace_report(results)); });
+  ending.tell([&] { tell_failures(results); });
+  ending.remove(directory);
+  // The kernel may still use what destructors would free.
+  if (results.back().abandoned) ::_exit(ending.status());
+  return ending.status();
 }
 
 int explore(const options& asked) {
@@ -155,10 +186,15 @@ int explore(const options& asked) {
   const work_directory directory(asked.dir);
   remove_when_interrupted_twice(directory.path());
   const auto run = run_exploration(asked, directory, interrupted());
-  if (asked.json_file != "-") print(text_report(run, in_color(asked)));
-  if (json) json.write(json_report(run));
+
+  ending ending(exit_status_of(run));
+  if (asked.json_file != "-") {
+    ending.tell([&] { print(text_report(run, in_color(asked))); });
+  }
+  if (json) ending.tell([&] { json.write(json_report(run)); });
   if (!run.failure.empty()) complain(run.failure, 0);
-  return exit_status_of(run);
+  ending.remove(directory);
+  return ending.status();
 }
 
 int replay(const options& asked) {
@@ -166,8 +202,11 @@ int replay(const options& asked) {
   const work_directory directory(asked.dir);
   remove_when_interrupted_twice(directory.path());
   const auto run = run_replay(asked, directory);
-  print(text_report(run, in_color(asked)));
-  return exit_status_of(run, asked.strict);
+
+  ending ending(exit_status_of(run, asked.strict));
+  ending.tell([&] { print(text_report(run, in_color(asked))); });
+  ending.remove(directory);
+  return ending.status();
 }
 
 int do_what_is_asked(const options& asked) {

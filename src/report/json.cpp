@@ -289,7 +289,7 @@ json to_json(const mode_result& mode, const run_result& run) {
       {"states", states_of(mode, run.test)},
       {"model", model_of(mode, run.test)},
       {"measured_seconds", seconds(mode.measured)},
-      {"rounds_per_second", ratio(mode.rounds, seconds(mode.measured))},
+      {"rounds_per_second", mode.rounds == 0 ? json() : ratio(mode.rounds, seconds(mode.measured))},
       {"latencies_ns", latencies_of(mode)},
       {"engine_traits", to_json(mode.engine)},
       {"violating_rounds", list(mode.violations, traced)},

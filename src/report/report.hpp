@@ -64,9 +64,10 @@ struct run_result {
   filesystem_info filesystem;
   ring_support ring;
   bool interrupted = false;
-  std::string failure;      ///< what ended the run early, as one line; else empty
+  std::string failure;      ///< what ended a mode or the test early, as one line; else empty
   bool cannot_run = false;  ///< the failure is this kernel's or filesystem's
-  bool hangs = false;       ///< a round did not end: the process must end without destructors
+  /// Something of a round is still in flight: the process must end without destructors.
+  bool abandoned = false;
   int exit_status = 0;
 };
 
@@ -83,6 +84,8 @@ inline constexpr int exit_interrupted = 130;
 int exit_status_of(const run_result& run) noexcept;
 /// The most telling of several.
 int exit_status_of(std::span<const run_result> runs) noexcept;
+/// The more telling of two statuses: the first of 1, 4, 3, 130, 125.
+int more_telling(int status, int other) noexcept;
 
 /// For a person. `color`: with ANSI escapes.
 std::string text_report(std::span<const run_result> runs, bool color);

@@ -73,14 +73,8 @@ class text_writer : styled_text {
     const auto verdict = verdict_of(mode, run_.asked->strict);
     line("");
     line("{}  {}", bold(mode.mode.name), describe(mode));
-    if (verdict == verdict::cannot_run) {
-      line("Verdict       {}: {}", judged(verdict, "cannot run"), mode.cannot_run);
-      return;
-    }
-    if (verdict == verdict::no_rounds) {
-      line("Verdict       {}",
-           judged(verdict,
-                  run_.interrupted ? "no rounds: interrupted before the first" : "no rounds"));
+    if (mode.rounds == 0) {
+      line("Verdict       {}", verdict_text(verdict, mode));
       return;
     }
     if (is_litmus_test()) states(mode);
@@ -88,8 +82,10 @@ class text_writer : styled_text {
     const auto bad = mode.violation_count();
     line("Observation {} {} {} {}", observation_name(mode), observation_word(mode), bad,
          good_rounds(mode));
-    line("Verdict       {}",
-         judged(verdict, is_litmus_test() ? explain_test(verdict, mode) : explain(verdict)));
+    line("Verdict       {}", verdict_text(verdict, mode));
+    if (verdict != verdict::error && !mode.failure.what.empty()) {
+      line("Failed        {}", mode.failure.what);
+    }
     line("Violations    {}", violations(mode));
     hazards(mode);
     line("Rounds        {} per second", format_count(rounds_per_second(mode)));
@@ -99,6 +95,20 @@ class text_writer : styled_text {
     } else if (!mode.hazardous.empty()) {
       time_line(mode, mode.hazardous.front(), "First hazard");
     }
+  }
+
+  std::string verdict_text(verdict verdict, const mode_result& mode) const {
+    if (verdict == verdict::cannot_run) {
+      return judged(verdict, "cannot run") + ": " + mode.cannot_run;
+    }
+    if (verdict == verdict::error && !mode.failure.what.empty()) {
+      return judged(verdict, "error") + ": " + mode.failure.what;
+    }
+    if (verdict == verdict::no_rounds) {
+      return judged(verdict,
+                    run_.interrupted ? "no rounds: interrupted before the first" : "no rounds");
+    }
+    return judged(verdict, is_litmus_test() ? explain_test(verdict, mode) : explain(verdict));
   }
 
   std::string observation_name(const mode_result& mode) const {

@@ -19,13 +19,13 @@ std::string_view to_string(verdict verdict) noexcept {
 }
 
 verdict verdict_of(const mode_result& mode, bool strict) noexcept {
-  if (!mode.cannot_run.empty()) return verdict::cannot_run;
   const bool allows = mode.allows_violations();
   const bool violates = mode.violation_count() > 0;
   if (mode.unexpected_count() > 0) return verdict::forbidden;
   if (violates && (strict || !allows)) return verdict::forbidden;
   if (mode.count(outcome::hang) > 0) return verdict::hang;
-  if (mode.count(outcome::error) > 0) return verdict::error;
+  if (!mode.cannot_run.empty()) return verdict::cannot_run;
+  if (mode.count(outcome::error) > 0 || !mode.failure.what.empty()) return verdict::error;
   if (mode.rounds == 0) return verdict::no_rounds;
   if (violates) return verdict::allowed;
   if (!allows) return verdict::ok;
@@ -78,12 +78,15 @@ int exit_status_of(const run_result& run) noexcept {
 }
 
 int exit_status_of(std::span<const run_result> runs) noexcept {
-  for (const int status :
+  int status = exit_ok;
+  for (const auto& run : runs) status = more_telling(status, run.exit_status);
+  return status;
+}
+
+int more_telling(int status, int other) noexcept {
+  for (const int known :
        {exit_forbidden, exit_hang, exit_environment, exit_interrupted, exit_cannot_run}) {
-    if (std::any_of(runs.begin(), runs.end(),
-                    [&](const run_result& run) { return run.exit_status == status; })) {
-      return status;
-    }
+    if (status == known || other == known) return known;
   }
   return exit_ok;
 }

@@ -5,6 +5,10 @@
 //   run ─► round_files … ─► run_batch ─┬► run_lane ─► round::run ─► judge ─► account ─┐
 //                                      ├► run_lane …                                  ├► remove
 //                                      └► watch (gives a round up that takes too long)┘
+//
+// Nothing that fails on the way leaves `run`: it is noted in the result, and ends the session. What
+// the kernel may still use then (a round that hangs, anything in flight when the engine itself has
+// failed) is abandoned: it stays where it is, for ever.
 
 #include "filemap/subject/session.hpp"
 
@@ -16,6 +20,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <exception>
+#include <new>
+#include <optional>
 #include <set>
 #include <span>
 #include <system_error>
@@ -65,16 +71,22 @@ struct session::lane {
   litmus::round round;
   observation seen;
   instant started;
+  nanoseconds watched{0};  // of its batch, when it started
   bool running = false;
 };
 
 // Rounds whose files exist, and the lanes that take them.
 struct session::batch {
+  std::vector<round_files> fresh;  // of this batch alone
   std::span<round_files> files;
   std::uint64_t rounds = 0;  // to run
   std::uint64_t begun = 0;
+  std::optional<task<>> root;
   perform* tick = nullptr;  // the watch's sleep
+  nanoseconds watched{0};   // for how long the watch has been running
+  nanoseconds landing{-1};  // `watched` when what the rounds left in flight began to be waited for
   bool over = false;
+  batch* abandoned_before = nullptr;  // keeps what is abandoned reachable, as it is no leak
 };
 
 session::session(engine& engine, const test& test, const mode& mode, std::filesystem::path dir,
@@ -106,9 +118,18 @@ session::session(engine& engine, const test& test, const mode& mode, std::filesy
 
 session::~session() = default;
 
+bool session::interrupted() const noexcept {
+  return options_.interrupt != nullptr && options_.interrupt->load();
+}
+
 bool session::finished() const noexcept {
-  return failed_ || hangs() || (options_.interrupt != nullptr && options_.interrupt->load()) ||
+  return failed_ || abandoned_ || interrupted() ||
          (options_.stop_on_violation && result_.violation_count() > 0);
+}
+
+// No time is too short for one round, of which `done` says how many there have been.
+bool session::over(std::uint64_t done) const noexcept {
+  return finished() || (done > 0 && clock::now() >= deadline_);
 }
 
 // As many files at once as the limit on open ones lets us, within reason.
@@ -130,55 +151,78 @@ std::size_t session::batch_size() const {
   return std::max<std::uint64_t>(options_.lanes, std::min(fit, most));
 }
 
-void session::run(std::uint64_t rounds) {
-  const auto size = batch_size();
-  while (rounds > 0 && !finished()) {
-    batch batch;
-    batch.rounds = std::min<std::uint64_t>(rounds, size);
-    std::vector<round_files> fresh;
-    if (!options_.reuse_file) {
-      fresh.reserve(batch.rounds);
-      for (std::uint64_t i = 0; i < batch.rounds; ++i) {
-        shared_->bytes.fill(options_.seed, next_round_ + i);
-        fresh.emplace_back(shared_->setup, i, shared_->bytes);
-      }
-    }
-    batch.files = options_.reuse_file ? std::span(shared_->kept) : std::span(fresh);
-
-    const auto begin = clock::now();
-    auto root = run_batch(batch);
-    root.start();
-    while (!root.done() && !hangs()) turn(engine_);
-    result_.measured += clock::now() - begin;
-    rounds -= std::min(rounds, batch.begun);
-
-    if (hangs()) {
-      for (auto& files : fresh) files.remove_names();
-      // The kernel may still use all of this, for ever. It stays reachable, as it is no leak.
-      struct hung_batch {
-        std::vector<round_files> files;
-        task<> root;
-        hung_batch* before;
-      };
-      static hung_batch* last = nullptr;
-      last = new hung_batch{std::move(fresh), std::move(root), last};
-      return;
-    }
-    root.result();
-    while (engine_.in_flight() > 0) turn(engine_);
+void session::run(std::uint64_t rounds, nanoseconds at_most) noexcept {
+  try {
+    const auto now = clock::now();
+    deadline_ = at_most < instant::max() - now ? now + at_most : instant::max();
+    while (rounds > 0 && !over(next_round_)) rounds -= run_next(rounds);
+  } catch (...) {
+    fail(std::current_exception());
   }
 }
 
+// A batch of at most `rounds`; how many have begun.
+std::uint64_t session::run_next(std::uint64_t rounds) {
+  auto next = std::make_unique<batch>();
+  next->rounds = std::min<std::uint64_t>(rounds, batch_size());
+  make_files(*next);
+  next->root = run_batch(*next);
+  const auto begin = clock::now();
+  try {
+    drive(*next);
+  } catch (...) {
+    abandoned_ = true;
+    fail(std::current_exception());
+  }
+  result_.measured += std::max(clock::now() - begin, clock::duration{0});
+  const auto begun = next->begun;
+  if (abandoned_) {
+    for (auto& files : next->fresh) files.remove_names();
+    static batch* last = nullptr;
+    next->abandoned_before = std::exchange(last, next.get());
+    static_cast<void>(next.release());
+    return begun;
+  }
+  next->root->result();
+  return begun;
+}
+
+// Fewer than there are rounds to run when time or patience ends.
+void session::make_files(batch& batch) {
+  if (options_.reuse_file) {
+    batch.files = shared_->kept;
+    return;
+  }
+  batch.fresh.reserve(batch.rounds);
+  for (std::uint64_t i = 0; i < batch.rounds && !over(next_round_ + i); ++i) {
+    shared_->bytes.fill(options_.seed, next_round_ + i);
+    batch.fresh.emplace_back(shared_->setup, i, shared_->bytes);
+  }
+  batch.rounds = batch.fresh.size();
+  batch.files = batch.fresh;
+}
+
+void session::drive(batch& batch) {
+  batch.root->start();
+  while (!abandoned_ && (!batch.root->done() || engine_.in_flight() > 0)) turn(engine_);
+}
+
 task<> session::run_batch(batch& batch) {
+  using namespace std::chrono_literals;
   task_scope watch_scope;
   watch_scope.spawn(watch(batch));
-  task_scope lanes;
-  for (std::size_t i = 0; i < lanes_.size(); ++i) lanes.spawn(run_lane(i, batch));
   std::exception_ptr thrown;
   try {
-    co_await lanes.join();
+    co_await run_lanes(batch);
   } catch (...) {
     thrown = std::current_exception();
+  }
+  // What a round that was thrown out of has left in flight must end before its files go. The watch
+  // is in flight too, and gives up what does not end.
+  batch.landing = batch.watched;
+  while (engine_.in_flight() > 1) {
+    perform pause{engine_, io_request::sleep(1ms)};
+    static_cast<void>(co_await pause);
   }
   batch.over = true;
   if (batch.tick != nullptr) engine_.cancel(*batch.tick);
@@ -186,16 +230,40 @@ task<> session::run_batch(batch& batch) {
   if (thrown) std::rethrow_exception(thrown);
 }
 
+task<> session::run_lanes(batch& batch) {
+  task_scope lanes;
+  std::exception_ptr thrown;
+  try {
+    for (std::size_t i = 0; i < lanes_.size(); ++i) lanes.spawn(run_lane(i, batch));
+  } catch (...) {  // there is no memory for another
+    thrown = std::current_exception();
+    failed_ = true;  // the lanes that there are begin no other round
+  }
+  co_await lanes.join();
+  if (thrown) std::rethrow_exception(thrown);
+}
+
+task<> session::run_lane(std::size_t index, batch& batch) {
+  try {
+    co_await run_rounds(index, batch);
+  } catch (...) {
+    lanes_[index]->running = false;
+    failed_ = true;  // the others begin no other round
+    throw;
+  }
+}
+
 // Files and rounds are begun in the same order, so a round's bytes are those its files were made
 // with.
-task<> session::run_lane(std::size_t index, batch& batch) {
+task<> session::run_rounds(std::size_t index, batch& batch) {
   auto& lane = *lanes_[index];
-  while (batch.begun < batch.rounds && !finished()) {
+  while (batch.begun < batch.rounds && !over(next_round_)) {
     const auto turn = batch.begun++;
     auto& files = batch.files[options_.reuse_file ? index : turn];
     lane.round.begin(next_round_++, options_.seed);
     if (options_.reuse_file) files.reset(lane.round.bytes());
     lane.started = clock::now();
+    lane.watched = batch.watched;
     lane.running = true;
     co_await lane.round.run(files);
     lane.running = false;
@@ -206,9 +274,14 @@ task<> session::run_lane(std::size_t index, batch& batch) {
   }
 }
 
+// Only time in which the watch itself was running counts: a process that was stopped, or a machine
+// that was, is no hang. Of the time between two ticks that is at most twice what it should be.
 task<> session::watch(batch& batch) {
   using namespace std::chrono_literals;
+  constexpr auto patience = 500ms;  // with a round in flight, after an interrupt
   const auto period = std::clamp<nanoseconds>(options_.round_timeout / 4, 1ms, 250ms);
+  auto last = clock::now();
+  std::optional<nanoseconds> interrupted_at;
   while (!batch.over) {
     perform tick{engine_, io_request::sleep(period)};
     batch.tick = &tick;
@@ -216,10 +289,21 @@ task<> session::watch(batch& batch) {
     batch.tick = nullptr;
     if (!slept.ok()) continue;  // cancelled: the batch is over
     const auto now = clock::now();
+    batch.watched += std::clamp<nanoseconds>(now - std::exchange(last, now), 0ns, 2 * period);
+    if (interrupted() && !interrupted_at) interrupted_at = batch.watched;
+    if (interrupted_at && batch.watched - *interrupted_at > patience) abandoned_ = true;
+    if (batch.landing >= 0ns && batch.watched - batch.landing > options_.round_timeout) {
+      abandoned_ = true;
+    }
     for (const auto& lane : lanes_) {
-      if (lane->running && now - lane->started > options_.round_timeout) give_up(*lane);
+      if (takes_too_long(batch, *lane, now)) give_up(*lane);
     }
   }
+}
+
+bool session::takes_too_long(const batch& batch, const lane& lane, instant now) const noexcept {
+  return lane.running && now - lane.started > options_.round_timeout &&
+         batch.watched - lane.watched > options_.round_timeout;
 }
 
 // With what the condition asks about, and with what the model allows.
@@ -283,10 +367,36 @@ round_trace session::trace_of(const lane& lane) {
 }
 
 void session::give_up(lane& lane) {
+  abandoned_ = true;
   lane.running = false;
   lane.seen = {};
   lane.seen.what = outcome::hang;
   account(lane);
+}
+
+// The first failure is the one that tells.
+void session::fail(const std::exception_ptr& thrown) noexcept {
+  failed_ = true;
+  if (!result_.cannot_run.empty() || !result_.failure.what.empty()) return;
+  try {
+    note(thrown);
+  } catch (...) {  // also where there is no memory for the words: for so few it takes none
+    result_.failure = {"out of memory", ENOMEM};
+  }
+}
+
+void session::note(const std::exception_ptr& thrown) {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const unsupported& error) {
+    result_.cannot_run = error.what();
+  } catch (const std::system_error& error) {
+    result_.failure = {error.what(), error.code().value()};
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {
+    result_.failure = {error.what(), 0};
+  }
 }
 
 }  // namespace filemap::litmus

@@ -19,14 +19,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
+#include <new>
 #include <random>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -404,13 +407,12 @@ TEST(session, names_the_file_that_cannot_be_made) {
   fixture f(in_order());
   auto& session = f.begin(complete());
   std::filesystem::remove(f.dir());
-  try {
-    session.run(1);
-    FAIL() << "there is no directory";
-  } catch (const std::system_error& error) {
-    EXPECT_EQ(error.code().value(), ENOENT);
-    EXPECT_NE(std::string(error.what()).find(f.dir().string()), std::string::npos) << error.what();
-  }
+  session.run(1);
+  EXPECT_TRUE(session.finished());
+  EXPECT_FALSE(session.abandoned());
+  const auto& failure = session.result().failure;
+  EXPECT_EQ(failure.error, ENOENT);
+  EXPECT_NE(failure.what.find(f.dir().string()), std::string::npos) << failure.what;
 }
 
 TEST(session, leaves_no_file_when_the_next_cannot_be_made) {
@@ -418,9 +420,37 @@ TEST(session, leaves_no_file_when_the_next_cannot_be_made) {
   auto& session = f.begin(complete());
   const auto in_the_way = f.dir() / "3.f";
   std::filesystem::create_directory(in_the_way);
-  EXPECT_THROW(session.run(10), std::system_error);
+  session.run(10);
+  EXPECT_EQ(session.result().failure.error, EISDIR);
   std::filesystem::remove(in_the_way);
   EXPECT_TRUE(f.left_nothing());
+}
+
+TEST(session, keeps_its_rounds_when_a_file_cannot_be_made_again) {
+  fixture f(in_order());
+  f.options.lanes = 3;
+  f.options.reuse_file = true;
+  auto& session = f.begin(complete());
+  session.run(6);
+  for (const auto& file : std::filesystem::directory_iterator(f.dir())) {
+    std::filesystem::remove(file);
+  }
+  std::filesystem::remove(f.dir());
+  session.run(6);
+  EXPECT_TRUE(session.finished());
+  EXPECT_FALSE(session.abandoned());
+  EXPECT_EQ(session.result().rounds, 6U);
+  EXPECT_EQ(session.result().failure.error, ENOENT);
+}
+
+TEST(session, runs_no_longer_than_it_may_but_a_round_at_least) {
+  fixture f(in_order());
+  auto& session = f.begin(complete());
+  session.run(1'000'000, 1ns);
+  EXPECT_EQ(session.result().rounds, 1U);
+  session.run(1'000'000, 1ns);
+  EXPECT_EQ(session.result().rounds, 1U);
+  EXPECT_FALSE(session.finished());
 }
 
 // --- operations that fail
@@ -540,6 +570,15 @@ TEST(litmus_test, may_have_names_in_its_groups) {
 
 // --- hangs
 
+/// A session that is abandoned and its engine must not be destroyed: whatever hangs still uses
+/// them. Here it is a worker asleep in a thread that the end of the process ends. (Kept reachable,
+/// so it is no leak.)
+fixture& lasting(std::unique_ptr<engine> made) {
+  static std::vector<fixture*> kept;
+  kept.push_back(new fixture(std::move(made)));
+  return *kept.back();
+}
+
 #if defined(__SANITIZE_THREAD__)
 // The pool that the test leaves behind joins no worker that retires before the process ends.
 // NOLINTNEXTLINE(bugprone-reserved-identifier)
@@ -547,20 +586,105 @@ extern "C" const char* __tsan_default_options() { return "report_thread_leaks=0"
 #endif
 
 TEST(session, gives_up_a_round_that_does_not_end) {
-  // Such a session and its engine must not be destroyed: whatever hangs still uses them. Here it is
-  // a worker asleep in a thread that the end of the process ends. (Kept reachable, so it is no
-  // leak.)
-  static fixture* f = nullptr;
-  f = new fixture(make_stalling_engine(make_pool_engine(), {{opcode::write, 1h}}, 1));
-  f->options.round_timeout = 20ms;
-  auto& session = f->begin(early());
+  auto& f = lasting(make_stalling_engine(make_pool_engine(), {{opcode::write, 1h}}, 1));
+  f.options.round_timeout = 20ms;
+  auto& session = f.begin(early());
   session.run(1000);
   EXPECT_TRUE(session.hangs());
+  EXPECT_TRUE(session.abandoned());
   EXPECT_TRUE(session.finished());
   EXPECT_EQ(session.result().count(outcome::hang), 1U);
   EXPECT_EQ(session.result().rounds, 1U);
-  EXPECT_TRUE(f->left_nothing());
-  std::filesystem::remove_all(f->dir().parent_path());
+  EXPECT_TRUE(f.left_nothing());
+  std::filesystem::remove_all(f.dir().parent_path());
+}
+
+// --- engines that fail, and clocks
+
+/// Does something before each wait of another engine.
+class preceded_engine final : public engine {
+ public:
+  preceded_engine(std::unique_ptr<engine> inner, std::function<void()> before)
+      : inner_(std::move(inner)), before_(std::move(before)) {}
+
+  void start(io_op& op) noexcept override { inner_->start(op); }
+  void wait(op_queue& done) override {
+    before_();
+    inner_->wait(done);
+  }
+  void cancel(io_op& op) noexcept override { inner_->cancel(op); }
+  std::size_t in_flight() const noexcept override { return inner_->in_flight(); }
+  engine_traits traits() const override { return inner_->traits(); }
+
+ private:
+  std::unique_ptr<engine> inner_;
+  std::function<void()> before_;
+};
+
+template <typename Exception>
+void expect_a_failure(const Exception& thrown, int error) {
+  auto waits = std::make_shared<int>(0);
+  auto& f = lasting(std::make_unique<preceded_engine>(make_sync_engine(), [=] {
+    if (++*waits == 40) throw thrown;
+  }));
+  auto& session = f.begin(complete());
+  session.run(1000);
+  EXPECT_TRUE(session.finished());
+  EXPECT_TRUE(session.abandoned());
+  EXPECT_FALSE(session.hangs());
+  const auto& result = session.result();
+  EXPECT_GT(result.rounds, 0U);
+  EXPECT_EQ(result.count(outcome::ok), result.rounds);
+  EXPECT_EQ(result.failure.error, error);
+  EXPECT_FALSE(result.failure.what.empty());
+  EXPECT_TRUE(f.left_nothing());
+  session.run(1000);
+  EXPECT_EQ(result.count(outcome::ok), result.rounds);
+  std::filesystem::remove_all(f.dir().parent_path());
+}
+
+TEST(session, keeps_its_rounds_when_the_engine_fails) {
+  expect_a_failure(std::system_error(EIO, std::generic_category(), "io_uring_enter"), EIO);
+  expect_a_failure(std::runtime_error("something else"), 0);
+  expect_a_failure(std::bad_alloc(), ENOMEM);
+}
+
+TEST(session, cannot_run_where_the_engine_finds_that_it_cannot) {
+  auto& f = lasting(std::make_unique<preceded_engine>(
+      make_sync_engine(), [] { throw unsupported("this kernel takes no ring"); }));
+  auto& session = f.begin(complete());
+  session.run(10);
+  EXPECT_EQ(session.result().cannot_run, "this kernel takes no ring");
+  EXPECT_TRUE(session.result().failure.what.empty());
+  std::filesystem::remove_all(f.dir().parent_path());
+}
+
+// As SIGSTOP does: what was in flight has long been done when the clock is read again.
+TEST(session, takes_no_stopped_process_for_a_hang) {
+  auto stopped = std::make_shared<bool>(false);
+  fixture f(std::make_unique<preceded_engine>(make_pool_engine(), [=] {
+    if (!std::exchange(*stopped, true)) std::this_thread::sleep_for(1s);
+  }));
+  f.options.round_timeout = 400ms;
+  const auto& result = f.run(complete(), 3);
+  EXPECT_FALSE(f.session->hangs());
+  EXPECT_EQ(result.count(outcome::ok), 3U);
+}
+
+TEST(session, abandons_a_round_that_does_not_end_after_an_interrupt) {
+  auto interrupt = std::make_shared<std::atomic<bool>>(false);
+  auto& f = lasting(std::make_unique<preceded_engine>(
+      make_stalling_engine(make_pool_engine(), {{opcode::write, 1h}}, 1),
+      [=] { *interrupt = true; }));
+  f.options.round_timeout = 1h;
+  f.options.interrupt = interrupt.get();
+  auto& session = f.begin(early());
+  session.run(1000);
+  EXPECT_TRUE(session.abandoned());
+  EXPECT_FALSE(session.hangs());
+  EXPECT_EQ(session.result().rounds, 0U);
+  EXPECT_TRUE(f.left_nothing());
+  std::filesystem::remove_all(f.dir().parent_path());
 }
 
 // --- overtaking

@@ -13,6 +13,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -39,6 +40,13 @@ struct state_line {
   bool allowed = false;  ///< the model has it
 };
 
+/// What ended a mode's rounds early, and is no operation's result: files that could not be made,
+/// the engine itself, memory.
+struct run_failure {
+  std::string what;  ///< one line; empty: nothing
+  int error = 0;     ///< the errno behind it, or 0
+};
+
 struct histogram_line {
   std::uint64_t rounds = 0;
   observation first;
@@ -49,6 +57,7 @@ struct mode_result {
   litmus::mode mode;
   engine_traits engine;
   std::string cannot_run;  ///< why this kernel or filesystem cannot run the mode; else empty
+  run_failure failure;     ///< rounds that had ended before it count
 
   std::uint64_t rounds = 0;
   nanoseconds measured{0};  ///< wall time of the rounds, without making and removing their files
@@ -87,10 +96,12 @@ struct session_options {
   std::uint64_t seed = 0;  ///< of the bytes written
   std::chrono::milliseconds round_timeout{10'000};
   bool stop_on_violation = false;
-  model_options model = {};                      ///< of what the outcomes are compared with
-  std::size_t traces = 1;                        ///< violating rounds whose steps are kept
-  std::uint64_t max_open_files = 1024;           ///< what RLIMIT_NOFILE allows
-  const std::atomic<bool>* interrupt = nullptr;  ///< when it becomes true no new round begins
+  model_options model = {};             ///< of what the outcomes are compared with
+  std::size_t traces = 1;               ///< violating rounds whose steps are kept
+  std::uint64_t max_open_files = 1024;  ///< what RLIMIT_NOFILE allows
+  /// When it becomes true no new round begins, and those that do not end within half a second are
+  /// abandoned.
+  const std::atomic<bool>* interrupt = nullptr;
 };
 
 /// Runs rounds of one test in one mode on one engine and adds them up.
@@ -108,17 +119,22 @@ class session {
   session& operator=(const session&) = delete;
   ~session();
 
-  /// Runs `rounds` more, or fewer when `finished()` becomes true.
-  /// Throws std::system_error when files cannot be made or the engine fails.
-  void run(std::uint64_t rounds);
+  /// Runs `rounds` more, or fewer when `finished()` becomes true or `at_most` has passed, if that
+  /// is not before the session's first round. What fails on the way is a result as well:
+  /// `mode_result::failure`, or `cannot_run`.
+  void run(std::uint64_t rounds, nanoseconds at_most = nanoseconds::max()) noexcept;
 
-  /// Nothing more can or should be run: it was interrupted, a violation was to stop it, an
-  /// operation failed, or a round hangs.
+  /// Nothing more can or should be run: it was interrupted, a violation was to stop it, something
+  /// failed, or a round hangs.
   bool finished() const noexcept;
 
-  /// A round did not end within `round_timeout`. What it waits for may never come, so the session
-  /// and its engine must not be destroyed: report and end the process.
+  /// A round did not end within `round_timeout`, counted while the process was running.
   bool hangs() const noexcept { return result_.count(outcome::hang) > 0; }
+
+  /// Something of a round is still in flight: after a hang, an interrupt that a round did not obey,
+  /// or a failure of the engine. What it waits for may never come, so the session and its engine
+  /// must not be destroyed: report and end the process.
+  bool abandoned() const noexcept { return abandoned_; }
 
   const mode_result& result() const noexcept { return result_; }
 
@@ -128,13 +144,23 @@ class session {
   struct batch;
 
   std::size_t batch_size() const;
+  bool interrupted() const noexcept;
+  bool over(std::uint64_t done) const noexcept;
+  std::uint64_t run_next(std::uint64_t rounds);
+  void make_files(batch& batch);
+  void drive(batch& batch);
   task<> run_batch(batch& batch);
+  task<> run_lanes(batch& batch);
   task<> run_lane(std::size_t index, batch& batch);
+  task<> run_rounds(std::size_t index, batch& batch);
   task<> watch(batch& batch);
+  bool takes_too_long(const batch& batch, const lane& lane, instant now) const noexcept;
   void compare(lane& lane);
   void judge(const lane& lane);
   void account(const lane& lane);
   void give_up(lane& lane);
+  void fail(const std::exception_ptr& thrown) noexcept;
+  void note(const std::exception_ptr& thrown);
   static round_trace trace_of(const lane& lane);
 
   engine& engine_;
@@ -143,7 +169,9 @@ class session {
   std::unique_ptr<shared> shared_;
   std::vector<std::unique_ptr<lane>> lanes_;
   std::uint64_t next_round_ = 0;
+  instant deadline_ = instant::max();
   bool failed_ = false;
+  bool abandoned_ = false;
 };
 
 }  // namespace filemap::litmus
