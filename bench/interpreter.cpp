@@ -38,7 +38,8 @@ class interpreted {
       round_.begin(++number_, 1);
       files_.reset(round_.bytes());
       co_await round_.run(files_);
-      expect(!counts(setup_.test.condition, round_.state()), "the test's condition holds");
+      const auto judged = setup_.judge->of(round_.evidence(), round_.bytes());
+      expect(!judged.counts, "the test's condition holds");
     }
   }
 

@@ -47,9 +47,22 @@ std::optional<executed_schedule> executed(litmus_subject& subject, const witness
   return schedule_of(subject, done);
 }
 
+// nullptr: it cannot judge the test.
+std::shared_ptr<const model_result> model_of(const test& test, const mode& mode,
+                                             const exploration_options& options) {
+  auto how = options.model;
+  how.interrupt = options.interrupt;
+  try {
+    return std::make_shared<const model_result>(model(test, mode, how));
+  } catch (const std::invalid_argument&) {  // a repeated process
+    return nullptr;
+  }
+}
+
 exploration_result explored(const test& test, const mode& mode, const std::filesystem::path& dir,
-                            const uring_options& ring, const search_options& how) {
-  litmus_subject subject(test, mode, dir, ring);
+                            const uring_options& ring, const search_options& how,
+                            std::shared_ptr<const model_result> model) {
+  litmus_subject subject(test, mode, dir, ring, std::move(model));
   const auto found = search(subject, how);
   if (found.diverged > 0) {
     throw std::runtime_error(
@@ -84,17 +97,10 @@ mode without_flush(mode mode) {
   return mode;
 }
 
-void compare_with_model(const test& test, const mode& mode, const model_options& options,
-                        exploration_result& result) {
-  model_result model;
-  try {
-    model = litmus::model(test, mode, options);
-  } catch (const std::invalid_argument&) {  // a repeated process
-    return;
-  }
+void compare_with_model(const model_result& model, exploration_result& result) {
   if (!model.complete) return;
   result.judged = true;
-  result.allowed = std::move(model.allowed);
+  result.allowed = model.allowed;
   for (const auto& [state, schedules] : result.states) {
     if (!allows(result.allowed, state)) result.not_allowed.insert(state);
   }
@@ -107,15 +113,16 @@ exploration_result explore(const test& test, const mode& mode, const std::filesy
                            const exploration_options& options) {
   const auto run = as_run(test, mode);
   const auto plain = without_flush(mode);
-  auto result = explored(run, plain, dir, options.ring, search_options_of(options));
+  const auto model = model_of(run, plain, options);
+  auto result = explored(run, plain, dir, options.ring, search_options_of(options), model);
   result.mode = mode;
-  compare_with_model(run, plain, options.model, result);
+  if (model != nullptr) compare_with_model(*model, result);
   if (result.violation) {
     const auto search = [&](const litmus::test& changed) {
       auto fewer = search_options_of(options);
       fewer.samples = 0;
       fewer.limit = std::min<std::uint64_t>(options.limit, 10'000);
-      return explored(changed, plain, dir, options.ring, fewer);
+      return explored(changed, plain, dir, options.ring, fewer, model_of(changed, plain, options));
     };
     result.why = explain(run, plain, *result.violation, search);
   }
@@ -124,7 +131,9 @@ exploration_result explore(const test& test, const mode& mode, const std::filesy
 
 executed_schedule replay(const test& test, const mode& mode, const std::filesystem::path& dir,
                          const witness& witness, const exploration_options& options) {
-  litmus_subject subject(as_run(test, mode), without_flush(mode), dir, options.ring);
+  const auto run = as_run(test, mode);
+  const auto plain = without_flush(mode);
+  litmus_subject subject(run, plain, dir, options.ring, model_of(run, plain, options));
   fixed_schedule order(witness);
   order.begin();
   const auto done = execute(subject, order, search_options_of(options));

@@ -57,7 +57,7 @@ answer ask(const atom& atom, const final_state& state) {
     return atom.what == field::size ? number(file.data.size()) : compare_data(atom, file.data);
   }
   const auto& value = state.registers[atom.index];
-  if (!value.set) return certainly(false);
+  if (!value.set || (value.failed && atom.what != field::res)) return certainly(false);
   switch (atom.what) {
     case field::res:
       return certainly(compare(value.res, atom.how, atom.number));
@@ -253,6 +253,7 @@ final_state project(const observed_fields& observed, final_state state) {
     if (!fields.res) value.res = 0;
     if (!fields.size) value.size = 0;
     if (!fields.data) value.data = {};
+    if (!fields.size && !fields.data) value.failed = false;
   }
   for (std::size_t i = 0; i < state.files.size(); ++i) {
     const auto& fields = observed.files[i];
@@ -310,8 +311,8 @@ std::string to_string(const test& test, const final_state& state) {
       if (shown) add(name + suffix, value.set ? what : "unset");
     };
     field(fields.res, ".res", std::to_string(value.res));
-    field(fields.size, ".size", std::to_string(value.size));
-    field(fields.data, "", to_string(test, value.data));
+    field(fields.size, ".size", value.failed ? "failed" : std::to_string(value.size));
+    field(fields.data, "", value.failed ? "failed" : to_string(test, value.data));
   }
   for (std::size_t i = 0; i < test.files.size(); ++i) {
     const auto& fields = observed.files[i];

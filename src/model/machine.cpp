@@ -41,7 +41,8 @@ std::size_t contents_hash::operator()(const contents& value) const noexcept {
 
 std::size_t value_hash::operator()(const register_value& value) const noexcept {
   auto hash = mix(contents_hash{}(value.data), value.size);
-  return mix(mix(hash, static_cast<std::uint64_t>(value.res)), value.set ? 1 : 0);
+  return mix(mix(hash, static_cast<std::uint64_t>(value.res)),
+             (value.set ? 1U : 0U) | (value.failed ? 2U : 0U));
 }
 
 machine::machine(const test& test, const mode& mode, bool atomic_writes, excess_set permitted)
@@ -328,6 +329,7 @@ void machine::note_result(const operation& op, const ending& end) {
   if (fields.res) value.res = end.res;
   if (fields.size) value.size = end.size;
   if (fields.data) value.data = contents_[end.data];
+  value.failed = end.res < 0 && (fields.size || fields.data);
   now_[layout_.registers + at] = checked(values_.number(value));
 }
 

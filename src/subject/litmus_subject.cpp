@@ -83,9 +83,9 @@ opcode opcode_of(verb verb) noexcept {
 class litmus_subject::run final : private process_gate {
  public:
   run(const test& test, const mode& mode, const std::filesystem::path& dir,
-      const uring_options& ring)
+      const uring_options& ring, std::shared_ptr<const model_result> model)
       : noting_(*this),
-        setup_(noting_, test, mode, dir),
+        setup_(noting_, test, mode, dir, std::move(model)),
         round_(setup_),
         depends_(test, mode),
         at_once_(mode.engine == engine_kind::sync),
@@ -145,14 +145,12 @@ class litmus_subject::run final : private process_gate {
 
   bool has_ended() const { return root_->done() && stepping_->in_flight() == 0; }
 
-  final_state end() {
+  judgement end() {
     root_->result();
-    const auto& seen = round_.seen();
-    if (seen.what == outcome::error) {
-      throw std::system_error(seen.error, std::generic_category(),
-                              std::string(to_string(seen.failed)) + " in " + setup_.dir.string());
-    }
-    return project(setup_.observed, round_.state());
+    if (round_.seen().what == outcome::error) throw_failure(round_.seen());
+    auto judged = setup_.judge->of(round_.evidence(), round_.bytes());
+    if (judged.failure) throw_failure(*judged.failure);
+    return judged;
   }
 
   std::string describe(const candidate& which) const {
@@ -170,6 +168,11 @@ class litmus_subject::run final : private process_gate {
   engine_traits traits() const { return stepping_->traits(); }
 
  private:
+  [[noreturn]] void throw_failure(const observation& seen) const {
+    throw std::system_error(seen.error, std::generic_category(),
+                            std::string(to_string(seen.failed)) + " in " + setup_.dir.string());
+  }
+
   class noting_engine final : public engine {
    public:
     explicit noting_engine(run& owner) noexcept : owner_(owner) {}
@@ -403,8 +406,8 @@ class litmus_subject::run final : private process_gate {
 };
 
 litmus_subject::litmus_subject(const test& test, const mode& mode, const std::filesystem::path& dir,
-                               const uring_options& ring)
-    : run_(std::make_unique<run>(test, mode, dir, ring)) {}
+                               const uring_options& ring, std::shared_ptr<const model_result> model)
+    : run_(std::make_unique<run>(test, mode, dir, ring, std::move(model))) {}
 
 litmus_subject::~litmus_subject() = default;
 
@@ -416,10 +419,11 @@ ending litmus_subject::end() {
   ending reached;
   reached.deadlock = !run_->has_ended();
   if (reached.deadlock) return reached;
-  const auto [found, is_new] = numbers_.try_emplace(run_->end(), states_.size());
+  auto judged = run_->end();
+  const auto [found, is_new] = numbers_.try_emplace(std::move(judged.state), states_.size());
   if (is_new) states_.push_back(&found->first);
   reached.state = found->second;
-  reached.bad = counts(run_->setup().test.condition, found->first);
+  reached.bad = judged.counts;
   return reached;
 }
 

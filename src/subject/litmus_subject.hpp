@@ -25,10 +25,11 @@ namespace filemap::litmus {
 /// same bytes.
 class litmus_subject final : public subject {
  public:
-  /// `test` has the mode's flushes in it already, and `mode` has none. Throws std::system_error,
-  /// and `unsupported` where the mode cannot run.
+  /// `test` has the mode's flushes in it already, and `mode` has none. `model`: of the two, to tell
+  /// states by. Throws std::system_error, and `unsupported` where the mode cannot run.
   litmus_subject(const test& test, const mode& mode, const std::filesystem::path& dir,
-                 const uring_options& ring = {});
+                 const uring_options& ring = {},
+                 std::shared_ptr<const model_result> model = nullptr);
   ~litmus_subject() override;
 
   void begin() override;

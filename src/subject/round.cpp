@@ -7,9 +7,9 @@
 // A process is a coroutine that interprets its statements. Each is noted with what the program
 // orders before it; who judges a round reads only those notes and the final state.
 //
-// A result is an observation, also a failed one: a test may ask for -ECANCELED or -EBADF. What no
-// test can ask for, a full disk or an I/O error, fails the round (`is_environment`). In the
-// repeated experiment, which has no registers, every failure does.
+// A result is an observation, also a failed one: a test may ask for -ECANCELED or -EBADF, and what
+// no schedule can give is the environment's (judge.hpp). In the repeated experiment, which has no
+// registers, every failure is.
 
 #include "round.hpp"
 
@@ -21,6 +21,8 @@
 #include <coroutine>
 #include <deque>
 #include <fcntl.h>
+#include <numeric>
+#include <random>
 #include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
@@ -41,33 +43,6 @@ T at_once(task<T> task) {
   return task.result();
 }
 
-bool has_check(const test& test) {
-  for (const auto& process : test.processes) {
-    for (const auto& statement : process.body) {
-      if (statement.what == verb::check) return true;
-    }
-  }
-  return false;
-}
-
-bool is_environment(int error) noexcept {
-  switch (error) {
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG:
-    case EIO:
-    case EROFS:
-    case ENOMEM:
-    case EMFILE:
-    case ENFILE:
-    case EOPNOTSUPP:
-    case ENOSYS:
-      return true;
-    default:
-      return false;
-  }
-}
-
 void write_all_at_once(const unique_fd& fd, const contents& what, const patterns& bytes,
                        const std::string& name) {
   for (const auto& slice : what.slices()) {
@@ -85,9 +60,18 @@ void write_all_at_once(const unique_fd& fd, const contents& what, const patterns
 
 // --- what rounds share
 
+bool has_check(const test& test) {
+  for (const auto& process : test.processes) {
+    for (const auto& statement : process.body) {
+      if (statement.what == verb::check) return true;
+    }
+  }
+  return false;
+}
+
 round_setup::round_setup(filemap::engine& engine, const litmus::test& test,
-                         const litmus::mode& mode, std::filesystem::path dir, bool direct,
-                         bool keep_before)
+                         const litmus::mode& mode, std::filesystem::path dir,
+                         std::shared_ptr<const model_result> model, bool direct, bool keep_before)
     : engine(engine),
       test(mode.flush ? with_flush(test) : test),
       mode(mode),
@@ -96,7 +80,8 @@ round_setup::round_setup(filemap::engine& engine, const litmus::test& test,
       keep_before(keep_before),
       dir_fd(open_file(this->dir, O_PATH | O_DIRECTORY)),
       observed(observed_by(this->test)),
-      checks(has_check(this->test)) {
+      checks(has_check(this->test)),
+      judge(std::make_unique<litmus::judge>(this->test, std::move(model))) {
   assert(this->test.processes.size() <= max_processes);
 }
 
@@ -148,33 +133,36 @@ void round_files::make_files(const patterns& bytes) {
   }
 }
 
-file_value round_files::look(std::size_t file, const observed_fields::fields& wanted,
-                             const patterns& bytes) const {
-  file_value value;
+void round_files::look(std::size_t file, const observed_fields::fields& wanted,
+                       round_evidence::file_evidence& into) const {
+  const auto fail = [&](const char* call) {
+    throw std::system_error(errno, std::generic_category(),
+                            call + (' ' + (setup_->dir / names_[file]).string()));
+  };
+  into.exists = false;
+  into.size = 0;
+  into.data.clear();
   const unique_fd fd{::openat(setup_->dir_fd.get(), name(file), O_RDONLY | O_CLOEXEC)};
-  if (!fd) return value;
-  value.exists = true;
-  struct stat status {};
-  ::fstat(fd.get(), &status);
-  const auto size = static_cast<std::uint64_t>(status.st_size);
-  if (!wanted.data) {  // as `project` has it
-    value.data = contents{{zeros, 0, size}};
-    return value;
+  if (!fd) {
+    if (errno != ENOENT) fail("open");
+    return;
   }
-  std::vector<std::byte> all(size);
+  into.exists = true;
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) fail("fstat");
+  into.size = static_cast<std::uint64_t>(status.st_size);
+  if (!wanted.data) return;
+  into.data.resize(into.size);
   std::size_t have = 0;
-  while (have < all.size()) {
-    const auto got = ::read(fd.get(), all.data() + have, all.size() - have);
+  while (have < into.data.size()) {
+    const auto got = ::read(fd.get(), into.data.data() + have, into.data.size() - have);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) {
-      throw std::system_error(errno, std::generic_category(),
-                              "read " + (setup_->dir / names_[file]).string());
-    }
+    if (got < 0) fail("read");
     if (got == 0) break;
     have += static_cast<std::size_t>(got);
   }
-  value.data = bytes.name(std::span(all).first(have));
-  return value;
+  into.data.resize(have);
+  into.size = have;
 }
 
 void round_files::remove_names() noexcept {
@@ -199,8 +187,8 @@ void round_files::open_handle(std::size_t index, std::unique_ptr<file> opened) n
 }
 
 void round_files::detach_handle(std::size_t index) {
-  const auto* const detached = handles_[index];
-  std::replace(handles_.begin(), handles_.end(), handles_[index], static_cast<file*>(nullptr));
+  auto* const detached = handles_[index];
+  std::replace(handles_.begin(), handles_.end(), detached, static_cast<file*>(nullptr));
   const auto owner = std::find_if(owned_.begin(), owned_.end(),
                                   [&](const auto& handle) { return handle.get() == detached; });
   auto kept = std::move(*owner);
@@ -239,14 +227,17 @@ round::round(const round_setup& setup) : setup_(setup), bytes_(setup.test), befo
       if (what.what == verb::cancel) place_of(what.operand, what.other).cancellable = true;
     }
   }
-  state_.registers.resize(test.registers.size());
-  state_.files.resize(test.files.size());
+  evidence_.registers.resize(test.registers.size());
+  evidence_.files.resize(test.files.size());
+  for (const auto& process : test.processes) evidence_.results.emplace_back(process.body.size());
+  begin_order_.resize(test.processes.size());
 }
 
 void round::begin(std::uint64_t number, std::uint64_t seed) {
   if (setup_.keep_before) std::swap(bytes_, before_);
   number_ = number;
-  bytes_.fill(seed, number);
+  setup_.judge->draw(bytes_, seed, number);
+  draw_who_begins(seed);
   for (auto& edge : edges_) {
     edge->permit.reset();
     edge->clock = {};
@@ -261,6 +252,15 @@ void round::begin(std::uint64_t number, std::uint64_t seed) {
   seen_ = {};
 }
 
+// The order of the processes in the text says nothing of who is first: litmus7 shuffles too. Where
+// somebody chooses at the gate, it is theirs to say.
+void round::draw_who_begins(std::uint64_t seed) {
+  std::iota(begin_order_.begin(), begin_order_.end(), std::size_t{0});
+  if (setup_.gate != nullptr || setup_.checks) return;
+  std::mt19937_64 random(seed ^ number_ * 0x9e3779b97f4a7c15U);
+  std::shuffle(begin_order_.begin(), begin_order_.end(), random);
+}
+
 void round::give_all_permits() noexcept {
   for (auto& edge : edges_) edge->permit.notify_one();
 }
@@ -268,7 +268,7 @@ void round::give_all_permits() noexcept {
 task<> round::run(round_files& files) {
   {
     task_scope scope;
-    for (std::size_t i = 0; i < processes_.size(); ++i) scope.spawn(run_process(files, i));
+    for (const auto process : begin_order_) scope.spawn(run_process(files, process));
     co_await scope.join();
   }
   co_await land(files);
@@ -281,9 +281,7 @@ task<> round::land(round_files& files) {
   for (const auto& handle : files.owned()) {
     if (handle == nullptr) continue;
     const auto flushed = co_await handle->flush();
-    if (!flushed.ok() && (setup_.checks || is_environment(flushed.error()))) {
-      fail(verb::append, flushed.error());
-    }
+    if (!flushed.ok()) fail(verb::append, flushed.error());
   }
 }
 
@@ -304,9 +302,9 @@ void round::end_step(std::size_t process, const statement& what, step& step, pla
   step.returned = clock::now();
   place.ended = true;
   place.res = result.res;
-  if (result.ok()) return;
-  if (setup_.checks) processes_[process].failed = true;
-  if (setup_.checks || is_environment(result.error())) fail(what.what, result.error());
+  if (result.ok() || !setup_.checks) return;
+  processes_[process].failed = true;
+  fail(what.what, result.error());
 }
 
 // Has this process seen all that the one before it did?
@@ -331,31 +329,32 @@ void round::check(const process_state& reader) {
   if (seen_.what == outcome::ok) seen_ = seen;
 }
 
-// The registers, and what stands under the names.
+// What the statements came to, and what stands under the names.
 void round::look(const round_files& files) {
   const auto& test = setup_.test;
   for (std::size_t p = 0; p < test.processes.size(); ++p) {
     for (std::size_t at = 0; at < process(p).body.size(); ++at) {
       const auto& what = process(p).body[at];
+      const auto& place = place_of(p, at);
+      const bool has_result = is_file_operation(what.what) || what.what == verb::flush;
+      evidence_.results[p][at] = {place.ended && has_result, place.res};
       if (what.result < 0) continue;
       const auto number = static_cast<std::size_t>(what.result);
       const auto& seen = setup_.observed.registers[number];
-      const auto& place = place_of(p, at);
-      auto& value = state_.registers[number];
+      auto& value = evidence_.registers[number];
       value = {};
       if (!seen.res && !seen.size && !seen.data) continue;
       value.set = place.ended;
       if (seen.res) value.res = place.res;
+      value.failed = place.res < 0 && (seen.size || seen.data);
       if (place.res < 0) continue;
       if (seen.size) value.size = place.status.stx_size;
-      if (seen.data) {
-        value.data = bytes_.name(std::span(place.data).first(static_cast<std::size_t>(place.res)));
-      }
+      if (seen.data) value.data = std::span(place.data).first(static_cast<std::size_t>(place.res));
     }
   }
   for (std::size_t i = 0; i < test.files.size(); ++i) {
     const auto& seen = setup_.observed.files[i];
-    if (seen.size || seen.data) state_.files[i] = files.look(i, seen, bytes_);
+    if (seen.size || seen.data) files.look(i, seen, evidence_.files[i]);
   }
 }
 
@@ -419,67 +418,136 @@ io_request round::request_of(const round_files& files, std::size_t process, cons
   }
 }
 
-// What the experiment does not use. A result is 0 where the system's is a number that means nothing
-// to a test.
-task<io_result> round::run_other(round_files& files, const statement& what, place& place,
-                                 step& step) {
-  auto& engine = setup_.engine;
-  const auto process = step.process;
+// A complete handle that takes less than all has been seen to write short; a write-behind one takes
+// a chunk at a time.
+task<io_result> round::write_through(file& handle, const statement& what, step& step) {
+  auto& self = processes_[step.process];
+  const auto chunk = written_by(step.process, what);
+  const auto position = what.what == verb::append ? at_end : static_cast<std::int64_t>(what.offset);
+  io_result result;
+  if (setup_.mode.when == acknowledgement::write_behind) {
+    result = co_await write_all(handle, position, chunk, &step.io);
+  } else {
+    result = co_await handle.write(position, chunk, &step.io);
+  }
+  self.offset += result.bytes();
+  if (setup_.checks && result.ok() && result.bytes() < chunk.size()) {
+    self.failed = true;
+    fail(what.what, 0);
+  }
+  co_return result;
+}
+
+task<io_result> round::clone(round_files& files, const statement& what) {
+  auto* const original = files.handle(what.other);
+  if (original == nullptr || original->fd() < 0) co_return io_result{-EBADF};
+  int error = 0;
+  try {
+    auto cloned = co_await original->clone();
+    files.open_handle(what.operand, std::move(cloned));
+  } catch (const std::system_error& failed) {
+    error = failed.code().value();
+  }
+  co_return io_result{-error};
+}
+
+// A statement that stands alone, through its handle. A result is 0 where the system's is a number
+// that means nothing to a test.
+task<io_result> round::execute(round_files& files, const statement& what, place& place,
+                               step& step) {
+  auto& self = processes_[step.process];
+  auto* const handle = uses_handle(what.what) ? files.handle(what.operand) : nullptr;
+  io_result result;
   switch (what.what) {
+    case verb::append:
+    case verb::write:
+      result = co_await write_through(*handle, what, step);
+      break;
+    case verb::flush:
+      result = co_await handle->flush();
+      break;
+    case verb::fsync:
+      result = co_await handle->sync(sync_kind::fsync, &step.io);
+      break;
+    case verb::fdatasync:
+      result = co_await handle->sync(sync_kind::fdatasync, &step.io);
+      break;
+    case verb::statx:
+      result = co_await handle->stat(place.status, &step.io);
+      self.size = place.status.stx_size;
+      break;
+    case verb::read:
+      result = co_await handle->read(static_cast<std::int64_t>(what.offset),
+                                     read_target(step.process, what, place), &step.io);
+      self.read = std::span(place.data).first(result.bytes());
+      break;
+    case verb::truncate:
+      result = co_await handle->truncate(static_cast<std::int64_t>(what.offset), &step.io);
+      break;
     case verb::open: {
-      const auto request = request_of(files, process, what, place);
-      const auto opened = co_await perform(engine, request, &step.io);
+      const auto request = request_of(files, step.process, what, place);
+      const auto opened = co_await perform(setup_.engine, request, &step.io);
       if (!opened.ok()) co_return opened;
-      files.open_handle(what.operand, make_file(engine, unique_fd{opened.descriptor()},
+      files.open_handle(what.operand, make_file(setup_.engine, unique_fd{opened.descriptor()},
                                                 setup_.mode.when, setup_.mode.behind));
-      co_return io_result{0};
+      break;
     }
-    case verb::clone: {
-      auto* const original = files.handle(what.other);
-      if (original == nullptr) co_return io_result{-EBADF};
-      int error = 0;
-      try {
-        auto cloned = co_await original->clone();
-        files.open_handle(what.operand, std::move(cloned));
-      } catch (const std::system_error& failed) {
-        error = failed.code().value();
-      }
-      co_return io_result{-error};
-    }
+    case verb::clone:
+      result = co_await clone(files, what);
+      break;
     case verb::close:
       if (setup_.mode.when == acknowledgement::write_behind) {
         files.detach_handle(what.operand);
-        co_return io_result{0};
       } else {
-        const auto closed = co_await files.handle(what.operand)->close(&step.io);
-        co_return closed;
+        result = co_await handle->close(&step.io);
       }
+      break;
     case verb::rename:
     case verb::unlink: {
-      const auto request = request_of(files, process, what, place);
-      const auto done = co_await perform(engine, request, &step.io);
-      co_return done;
+      const auto request = request_of(files, step.process, what, place);
+      result = co_await perform(setup_.engine, request, &step.io);
+      break;
     }
     case verb::cancel:
       if (auto* const target = place_of(what.operand, what.other).in_flight;
           target != nullptr && (setup_.gate == nullptr || setup_.gate->meets())) {
-        engine.cancel(*target);
+        setup_.engine.cancel(*target);
       }
-      co_return io_result{0};
+      break;
+    case verb::load:
+      self.offset = variables_[what.operand];
+      break;
+    case verb::store:
+      variables_[what.operand] = self.offset;
+      break;
+    case verb::notify: {
+      auto& edge = *edges_[what.operand];
+      merge(edge.clock, self.clock);
+      edge.permit.notify_one();
+      break;
+    }
+    case verb::wait: {
+      auto& edge = *edges_[what.operand];
+      result = co_await edge.permit.wait();
+      merge(self.clock, edge.clock);
+      break;
+    }
+    case verb::check:
+      check(self);
+      break;
     default: {
-      const auto request = request_of(files, process, what, place);
-      const auto done = co_await files.handle(what.operand)->apply(request, &step.io);
-      co_return done;
+      const auto request = request_of(files, step.process, what, place);
+      result = co_await handle->apply(request, &step.io);
     }
   }
+  co_return result;
 }
 
 // An operation past its handle: one that somebody may cancel, or that drains.
 task<io_result> round::submit(round_files& files, std::size_t process, const statement& what,
                               place& place, step& step) {
-  if (auto* const handle = uses_handle(what.what) ? files.handle(what.operand) : nullptr) {
-    co_await handle->settle();
-  }
+  if (uses_handle(what.what)) co_await files.handle(what.operand)->settle();
+  if (is_closed(files, what)) co_return io_result{-EBADF};  // while it waited
   auto request = request_of(files, process, what, place);
   request.drain = what.drain;
   perform operation(setup_.engine, request, &step.io);
@@ -559,107 +627,56 @@ task<> round::run_group(round_files& files, std::size_t process, const group& gr
   }
 }
 
+// Closed by its number or for this name, which is the same to whoever calls it.
+bool round::is_closed(const round_files& files, const statement& what) const noexcept {
+  if (!uses_handle(what.what)) return false;
+  const auto* const handle = files.handle(what.operand);
+  return handle == nullptr || handle->fd() < 0;
+}
+
+// A write that was acknowledged early has returned: there is nothing to cancel.
+bool round::goes_past_its_handle(const statement& what, const place& place) const noexcept {
+  const bool returns_early =
+      setup_.mode.when == acknowledgement::write_behind && is_write(what.what);
+  return what.drain || (place.cancellable && !returns_early);
+}
+
+task<> round::run_statement(round_files& files, std::size_t process, std::size_t at) {
+  const auto& what = round::process(process).body[at];
+  auto& place = place_of(process, at);
+  auto& step = begin_step(process, what);
+  io_result result{-EBADF};
+  if (!is_closed(files, what)) {
+    if (goes_past_its_handle(what, place)) {
+      result = co_await submit(files, process, what, place, step);
+    } else {
+      result = co_await execute(files, what, place, step);
+    }
+  }
+  end_step(process, what, step, place, result);
+}
+
 // A process of the experiment that has failed does no more I/O, but goes on to store and notify, so
 // that the others, who wait for it, come to their end too.
 task<> round::run_process(round_files& files, std::size_t index) {
   const auto& body = process(index).body;
   const auto times = process(index).times;
-  const bool early = setup_.mode.when == acknowledgement::write_behind;
   auto& self = processes_[index];
   auto group = process(index).groups.begin();
   unsigned turns = 0;
   do {
     for (std::size_t at = 0; at < body.size(); ++at) {
-      const auto& what = body[at];
-      if (self.failed && what.what != verb::store && what.what != verb::notify) continue;
+      const auto what = body[at].what;
+      if (self.failed && what != verb::store && what != verb::notify) continue;
       const process_gate::pass gate{setup_.gate, index, at};
       co_await gate;
       if (group != process(index).groups.end() && group->first == at) {
         co_await run_group(files, index, *group);
         at += group->count - 1U;
         ++group;
-        continue;
+      } else {
+        co_await run_statement(files, index, at);
       }
-      auto& place = place_of(index, at);
-      auto& step = begin_step(index, what);
-      auto* const handle = uses_handle(what.what) ? files.handle(what.operand) : nullptr;
-      io_result result;
-      if (uses_handle(what.what) && handle == nullptr) {
-        end_step(index, what, step, place, io_result{-EBADF});
-        continue;
-      }
-      // A write that was acknowledged early has returned: there is nothing to cancel.
-      if (what.drain || (place.cancellable && !(early && is_write(what.what)))) {
-        result = co_await submit(files, index, what, place, step);
-        end_step(index, what, step, place, result);
-        continue;
-      }
-      switch (what.what) {
-        case verb::append:
-        case verb::write: {
-          const auto chunk = written_by(index, what);
-          const auto position =
-              what.what == verb::append ? at_end : static_cast<std::int64_t>(what.offset);
-          // A write-behind handle takes a chunk at a time. A complete one that takes less than all
-          // has been seen to write short.
-          if (early) {
-            result = co_await write_all(*handle, position, chunk, &step.io);
-          } else {
-            result = co_await handle->write(position, chunk, &step.io);
-          }
-          self.offset += result.bytes();
-          if (result.ok() && result.bytes() < chunk.size() && what.result < 0) {
-            self.failed = setup_.checks;
-            fail(what.what, 0);
-          }
-          break;
-        }
-        case verb::flush:
-          result = co_await handle->flush();
-          break;
-        case verb::fsync:
-          result = co_await handle->sync(sync_kind::fsync, &step.io);
-          break;
-        case verb::fdatasync:
-          result = co_await handle->sync(sync_kind::fdatasync, &step.io);
-          break;
-        case verb::statx:
-          result = co_await handle->stat(place.status, &step.io);
-          self.size = place.status.stx_size;
-          break;
-        case verb::read:
-          result = co_await handle->read(static_cast<std::int64_t>(what.offset),
-                                         read_target(index, what, place), &step.io);
-          self.read = std::span(place.data).first(result.bytes());
-          break;
-        case verb::truncate:
-          result = co_await handle->truncate(static_cast<std::int64_t>(what.offset), &step.io);
-          break;
-        case verb::load:
-          self.offset = variables_[what.operand];
-          break;
-        case verb::store:
-          variables_[what.operand] = self.offset;
-          break;
-        case verb::notify: {
-          auto& edge = *edges_[what.operand];
-          merge(edge.clock, self.clock);
-          edge.permit.notify_one();
-          break;
-        }
-        case verb::wait: {
-          auto& edge = *edges_[what.operand];
-          result = co_await edge.permit.wait();
-          merge(self.clock, edge.clock);
-          break;
-        }
-        case verb::check:
-          check(self);
-          break;
-        default:
-          result = co_await run_other(files, what, place, step);
-      }
-      end_step(index, what, step, place, result);
     }
     ++turns;
   } while (!self.failed && (times > 0 ? turns < times : !caught_up(index)));

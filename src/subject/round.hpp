@@ -9,6 +9,7 @@
 #include "filemap/litmus/test.hpp"
 #include "filemap/subject/step.hpp"
 
+#include "judge.hpp"
 #include "patterns.hpp"
 #include "process_gate.hpp"
 
@@ -22,11 +23,16 @@
 
 namespace filemap::litmus {
 
+/// Is its outcome what its `check` says, and not a state?
+bool has_check(const test& test);
+
 /// What all rounds of a test on one engine share.
 struct round_setup {
   /// Throws std::system_error when `dir` cannot be opened. `direct`: every handle is O_DIRECT.
+  /// `model`: of the test in this mode, to judge by; none: only the condition is asked.
   round_setup(filemap::engine& engine, const litmus::test& test, const litmus::mode& mode,
-              std::filesystem::path dir, bool direct = false, bool keep_before = false);
+              std::filesystem::path dir, std::shared_ptr<const model_result> model = nullptr,
+              bool direct = false, bool keep_before = false);
 
   filemap::engine& engine;
   const litmus::test test;  ///< with the mode's flushes in it
@@ -36,7 +42,8 @@ struct round_setup {
   const bool keep_before;  ///< the bytes of the round before, to recognise them in a reused file
   const unique_fd dir_fd;
   const observed_fields observed;
-  const bool checks;             ///< its outcome is what its `check` says, and not a state
+  const bool checks;  ///< its outcome is what its `check` says, and not a state
+  const std::unique_ptr<litmus::judge> judge;
   process_gate* gate = nullptr;  ///< where the processes stop; none: nowhere
 };
 
@@ -69,9 +76,10 @@ class round_files {
   /// open(2)'s flags for a handle, but for O_CREAT and O_CLOEXEC.
   int flags_of(std::size_t handle) const noexcept;
 
-  /// What stands under a name now: its size, and its bytes if those are wanted.
-  file_value look(std::size_t file, const observed_fields::fields& wanted,
-                  const patterns& bytes) const;
+  /// What stands under a name now: its size, and its bytes if those are wanted. Throws
+  /// std::system_error when that cannot be known.
+  void look(std::size_t file, const observed_fields::fields& wanted,
+            round_evidence::file_evidence& into) const;
 
  private:
   void make_files(const patterns& bytes);
@@ -105,8 +113,8 @@ class round {
   std::span<const step> steps() const noexcept { return steps_; }
   /// What a `check` has seen, or the first operation that failed for reasons outside of the test.
   const observation& seen() const noexcept { return seen_; }
-  /// The outcome of a test without a `check`.
-  const final_state& state() const noexcept { return state_; }
+  /// Of a test without a `check`: what it has left behind. Valid until the next `begin`.
+  const round_evidence& evidence() const noexcept { return evidence_; }
   /// The operation of a statement that a `cancel` would meet now; nullptr: none.
   const io_op* in_flight(std::size_t process, std::size_t at) const noexcept {
     const auto* const op = places_[first_place_[process] + at].in_flight;
@@ -151,11 +159,18 @@ class round {
   bool caught_up(std::size_t process) const noexcept;
   void fail(verb what, int error) noexcept;
 
+  bool is_closed(const round_files& files, const statement& what) const noexcept;
+  bool goes_past_its_handle(const statement& what, const place& place) const noexcept;
+  void draw_who_begins(std::uint64_t seed);
+
   task<> run_process(round_files& files, std::size_t index);
+  task<> run_statement(round_files& files, std::size_t process, std::size_t at);
   std::span<std::byte> read_target(std::size_t process, const statement& what,
                                    place& place) const noexcept;
   std::span<const std::byte> written_by(std::size_t process, const statement& what) const noexcept;
-  task<io_result> run_other(round_files& files, const statement& what, place& place, step& step);
+  task<io_result> execute(round_files& files, const statement& what, place& place, step& step);
+  task<io_result> write_through(file& handle, const statement& what, step& step);
+  task<io_result> clone(round_files& files, const statement& what);
   task<io_result> submit(round_files& files, std::size_t process, const statement& what,
                          place& place, step& step);
   task<> run_group(round_files& files, std::size_t process, const group& group);
@@ -171,11 +186,12 @@ class round {
   std::vector<std::unique_ptr<edge>> edges_;
   std::vector<std::uint64_t> variables_;
   std::vector<process_state> processes_;
+  std::vector<std::size_t> begin_order_;  // of the processes
   std::vector<std::size_t> first_place_;  // by process
   std::vector<place> places_;             // by process and statement
   std::vector<step> steps_;               // does not move: operations in flight fill them
   observation seen_;
-  final_state state_;
+  round_evidence evidence_;
   std::uint64_t number_ = 0;
 };
 

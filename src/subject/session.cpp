@@ -54,7 +54,7 @@ std::vector<const final_state*> mode_result::states_not_seen() const {
 std::uint64_t mode_result::unexpected_count() const noexcept {
   std::uint64_t sum = 0;
   for (const auto& [state, line] : states) {
-    if (!line.allowed && model->complete) sum += line.rounds;
+    if (line.judged && !line.allowed) sum += line.rounds;
   }
   return sum;
 }
@@ -92,20 +92,21 @@ struct session::batch {
 session::session(engine& engine, const test& test, const mode& mode, std::filesystem::path dir,
                  const session_options& options)
     : engine_(engine), options_(options) {
-  shared_.reset(new shared{{engine, test, mode, std::move(dir), options.direct, options.reuse_file},
-                           patterns(test),
-                           {}});
+  std::shared_ptr<const model_result> judging;
+  if (!has_check(test)) {
+    auto how = options.model;
+    how.interrupt = options.interrupt;
+    result_.model = model(test, mode, how);
+    judging = std::make_shared<const model_result>(*result_.model);
+    result_.reachable = !judging->complete || counted(test, judging->allowed) > 0;
+  }
+  shared_.reset(new shared{
+      {engine, test, mode, std::move(dir), std::move(judging), options.direct, options.reuse_file},
+      patterns(test),
+      {}});
   batch_size();  // or there is no use in opening anything
   result_.mode = mode;
   result_.engine = engine_.traits();
-  if (!shared_->setup.checks) {
-    result_.model = model(test, mode, options.model);
-    const auto& allowed = result_.model->allowed;
-    result_.reachable = !result_.model->complete ||
-                        std::any_of(allowed.begin(), allowed.end(), [&](const auto& state) {
-                          return counts(test.condition, state);
-                        });
-  }
   for (std::size_t i = 0; i < options_.lanes; ++i) {
     lanes_.push_back(std::make_unique<lane>(shared_->setup));
   }
@@ -195,7 +196,7 @@ void session::make_files(batch& batch) {
   }
   batch.fresh.reserve(batch.rounds);
   for (std::uint64_t i = 0; i < batch.rounds && !over(next_round_ + i); ++i) {
-    shared_->bytes.fill(options_.seed, next_round_ + i);
+    shared_->setup.judge->draw(shared_->bytes, options_.seed, next_round_ + i);
     batch.fresh.emplace_back(shared_->setup, i, shared_->bytes);
   }
   batch.rounds = batch.fresh.size();
@@ -306,17 +307,37 @@ bool session::takes_too_long(const batch& batch, const lane& lane, instant now) 
          batch.watched - lane.watched > options_.round_timeout;
 }
 
-// With what the condition asks about, and with what the model allows.
+// With what the condition asks about, and with what the model allows. A round in which the
+// environment has failed is no outcome of the test.
 void session::compare(lane& lane) {
-  const auto& state = lane.round.state();
-  const auto [found, is_new] = result_.states.try_emplace(state);
-  auto& line = found->second;
-  if (is_new) {
-    line.counts = counts(shared_->setup.test.condition, state);
-    line.allowed = allows(result_.model->allowed, state);
+  const auto judged = shared_->setup.judge->of(lane.round.evidence(), lane.round.bytes());
+  if (judged.failure) {
+    refuse_what_is_missing(*judged.failure);
+    lane.seen = *judged.failure;
+    return;
   }
+  auto& line = result_.states[judged.state];
+  line.counts = judged.counts;
+  line.allowed = judged.stands == judgement::standing::allowed;
+  line.judged = judged.stands != judgement::standing::not_judged;
   ++line.rounds;
   if (line.counts) lane.seen.what = outcome::witness;
+}
+
+// Not an operation that failed, but one that the filesystem does not have.
+void session::refuse_what_is_missing(const observation& failed) const {
+  const auto& setup = shared_->setup;
+  const bool is_direct =
+      setup.direct || std::any_of(setup.test.handles.begin(), setup.test.handles.end(),
+                                  [](const auto& handle) { return handle.direct; });
+  const bool lacks = failed.error == EOPNOTSUPP || failed.error == ENOSYS;
+  if (!lacks && !(failed.error == EINVAL && is_direct)) return;
+  throw unsupported(std::string(to_string(failed.failed)) + ": " +
+                    std::generic_category().message(failed.error) + " on the filesystem of " +
+                    setup.dir.string() +
+                    (lacks ? "; choose another --dir"
+                           : "; O_DIRECT may ask for a larger alignment there: choose another "
+                             "--dir, or larger sizes"));
 }
 
 void session::judge(const lane& lane) {

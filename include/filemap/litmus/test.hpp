@@ -209,6 +209,7 @@ struct register_value {
   std::int64_t res = 0;    ///< bytes, or -errno
   std::uint64_t size = 0;  ///< of a statx
   contents data;           ///< of a read
+  bool failed = false;     ///< it has neither: no comparison with them holds
 
   friend auto operator<=>(const register_value&, const register_value&) = default;
   friend bool operator==(const register_value&, const register_value&) = default;

@@ -38,6 +38,7 @@ struct state_line {
   std::uint64_t rounds = 0;
   bool counts = false;   ///< the test's condition asks about it
   bool allowed = false;  ///< the model has it
+  bool judged = true;    ///< false: the model cannot say
 };
 
 /// What ended a mode's rounds early, and is no operation's result: files that could not be made,
@@ -156,6 +157,7 @@ class session {
   task<> watch(batch& batch);
   bool takes_too_long(const batch& batch, const lane& lane, instant now) const noexcept;
   void compare(lane& lane);
+  void refuse_what_is_missing(const observation& failed) const;
   void judge(const lane& lane);
   void account(const lane& lane);
   void give_up(lane& lane);

@@ -1,0 +1,106 @@
+#pragma once
+
+#include "filemap/litmus/test.hpp"
+#include "filemap/model/model.hpp"
+#include "filemap/subject/outcome.hpp"
+
+#include "patterns.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+namespace filemap::litmus {
+
+/// What a round left behind, in bytes: what the condition looks at, by register and by file, and
+/// how every statement ended.
+struct round_evidence {
+  struct register_evidence {
+    bool set = false;
+    std::int64_t res = 0;
+    std::uint64_t size = 0;           ///< of a statx
+    std::span<const std::byte> data;  ///< of a read
+    bool failed = false;              ///< where its size or data are looked at
+  };
+  struct file_evidence {
+    bool exists = false;
+    std::uint64_t size = 0;
+    std::vector<std::byte> data;  ///< when it is looked at
+  };
+  struct statement_result {
+    bool ended = false;
+    std::int64_t res = 0;  ///< bytes or -errno
+  };
+
+  std::vector<register_evidence> registers;
+  std::vector<file_evidence> files;
+  std::vector<std::vector<statement_result>> results;  ///< by process and statement
+};
+
+/// What a round came to, beside what the model says that it may come to.
+struct judgement {
+  enum class standing : std::uint8_t {
+    allowed,
+    forbidden,
+    not_judged,  ///< the model did not come to an end, or the test asks for what it cannot give
+  };
+
+  final_state state;  ///< for a person, and to count by
+  bool counts = false;
+  standing stands = standing::not_judged;
+  /// The environment has failed: an operation came to what no schedule of the test can give.
+  std::optional<observation> failure;
+};
+
+/// Judges rounds by their bytes: names are only for showing.
+class judge {
+ public:
+  /// `test` has the mode's flushes in it, and the model was made of it; nullptr, or a model that is
+  /// not complete: nothing is judged but what the condition says.
+  judge(const test& test, std::shared_ptr<const model_result> model);
+
+  /// Fills the patterns for a round, so that no two contents that the model or the condition tell
+  /// apart are the same bytes by chance. The same for the same arguments.
+  void draw(patterns& bytes, std::uint64_t seed, std::uint64_t round) const;
+
+  judgement of(const round_evidence& seen, const patterns& bytes);
+
+ private:
+  struct candidate_state {
+    const final_state* state;
+    bool counts;
+    bool is_mixture;
+  };
+  using shape = std::vector<std::int64_t>;
+  struct shape_hash {
+    std::size_t operator()(const shape& numbers) const noexcept;
+  };
+
+  bool judges() const noexcept { return model_ != nullptr && model_->complete; }
+  void find_look_alikes();
+  bool has_look_alikes(const patterns& bytes) const;
+  shape shape_of(const final_state& state) const;
+  void take_shape(const round_evidence& seen);
+  bool matches(const final_state& state, const round_evidence& seen, const patterns& bytes) const;
+  std::optional<observation> failure_of(const round_evidence& seen) const;
+  bool is_asked_for(std::size_t process, const statement& what, std::int64_t res) const;
+  bool condition_holds(std::size_t node, const round_evidence& seen, const patterns& bytes) const;
+  bool atom_holds(const atom& atom, const round_evidence& seen, const patterns& bytes) const;
+  final_state named(const round_evidence& seen, const patterns& bytes,
+                    const final_state* mixture) const;
+
+  const test& test_;
+  const observed_fields observed_;
+  const std::shared_ptr<const model_result> model_;
+  std::unordered_map<shape, std::vector<candidate_state>, shape_hash> candidates_;
+  /// Contents of one place of the evidence that differ in so few bytes that they might come out the
+  /// same: groups of which no two may.
+  std::vector<std::vector<contents>> look_alikes_;
+  shape shape_;  // of the evidence that is being judged
+};
+
+}  // namespace filemap::litmus
