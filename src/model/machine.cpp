@@ -200,6 +200,8 @@ bool machine::call(const operation& op) {
   if (write_behind_ && (op.past_handle ? uses_handle(verb) : settles(verb))) {
     if (!has_settled(op.handle)) return get_handle(op);
     if (!op.past_handle) now_[handle_word(op.handle)] |= handle_locked;
+    // What goes past its handle asks for the number when it goes.
+    if (op.past_handle && is_closed(op.handle)) return returns(op, {.res = -EBADF});
   }
   submit(op);
   return op.alone || inline_ ? execute(op, {}) : true;
@@ -214,7 +216,8 @@ bool machine::get_handle(const operation& op) {
 }
 
 void machine::submit(const operation& op) {
-  const auto file = uses_handle(op.what.what) ? file_behind(op.handle) : word{0};
+  const bool has_number = uses_handle(op.what.what) && !(in_group(op) && is_closed(op.handle));
+  const auto file = has_number ? file_behind(op.handle) : word{0};
   now_[op.status] = static_cast<word>(file << file_shift);
   set_phase(op, phase::submitted);
   if (op.order != no_word) now_[op.order] = static_cast<word>(last_order() + 1U);

@@ -188,6 +188,7 @@ void judge::take_shape(const round_evidence& seen) {
   shape_.clear();
   for (const auto& value : seen.registers) {
     shape_.push_back(value.set ? 1 : 0);
+    shape_.push_back(value.failed ? 1 : 0);
     shape_.push_back(value.res);
     shape_.push_back(static_cast<std::int64_t>(value.size));
     shape_.push_back(static_cast<std::int64_t>(value.data.size()));
