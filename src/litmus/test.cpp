@@ -80,41 +80,12 @@ answer ask(const condition& condition, std::size_t at, const final_state& state)
   return {left.yes || right.yes, left.no && right.no};
 }
 
-}  // namespace
-
-namespace {
-
-// The process with a flush of every handle it has written to since, before it tells anybody.
-// `moved` says where each of its statements has come to.
-process_declaration with_flush(const process_declaration& process,
-                               std::vector<std::uint8_t>& moved) {
-  auto flushing = process;
-  flushing.body.clear();
-  std::vector<std::uint8_t> written;  // handles
-  auto group = flushing.groups.begin();
-  for (std::size_t at = 0; at < process.body.size(); ++at) {
-    const auto& statement = process.body[at];
-    if (statement.what == verb::store || statement.what == verb::notify) {
-      for (const auto handle : written) {
-        auto& flush = flushing.body.emplace_back();
-        flush.what = verb::flush;
-        flush.operand = handle;
-        flush.line = statement.line;
-      }
-      written.clear();
-    }
-    if (is_write(statement.what) &&
-        std::find(written.begin(), written.end(), statement.operand) == written.end()) {
-      written.push_back(statement.operand);
-    }
-    if (group != flushing.groups.end() && group->first == at) {
-      group->first = static_cast<std::uint16_t>(flushing.body.size());
-      ++group;
-    }
-    moved.push_back(static_cast<std::uint8_t>(flushing.body.size()));
-    flushing.body.push_back(statement);
-  }
-  return flushing;
+statement flush_of(std::uint8_t handle, std::uint32_t line) {
+  statement flush;
+  flush.what = verb::flush;
+  flush.operand = handle;
+  flush.line = line;
+  return flush;
 }
 
 }  // namespace
@@ -216,15 +187,30 @@ bool closes_what_others_use(const test& test) {
 
 test with_flush(const test& test) {
   auto flushing = test;
-  std::vector<std::vector<std::uint8_t>> moved(test.processes.size());
-  for (std::size_t i = 0; i < test.processes.size(); ++i) {
-    flushing.processes[i] = with_flush(test.processes[i], moved[i]);
-  }
-  for (auto& process : flushing.processes) {
-    for (auto& statement : process.body) {
-      if (statement.what == verb::cancel) {
-        statement.other = moved[statement.operand][statement.other];
+  for (std::size_t i = 0; i < flushing.processes.size(); ++i) {
+    const auto& body = flushing.processes[i].body;
+    std::vector<std::uint8_t> unflushed;  // handles that the process has written to
+    for (std::size_t at = 0; at < body.size(); ++at) {
+      const auto what = body[at];
+      const bool tells = what.what == verb::store || what.what == verb::notify;
+      const auto is_of = [&](verb verb, std::uint8_t handle) {
+        return what.what == verb && named_by(test, what.operand) == named_by(test, handle);
+      };
+      std::vector<std::uint8_t> later;
+      for (const auto handle : unflushed) {
+        if (is_of(verb::flush, handle)) continue;
+        if (tells || is_of(verb::close, handle)) {
+          insert(flushing, i, at++, flush_of(handle, what.line));
+        } else {
+          later.push_back(handle);
+        }
       }
+      unflushed = std::move(later);
+      if (!is_write(what.what)) continue;
+      const bool known = std::any_of(unflushed.begin(), unflushed.end(), [&](auto handle) {
+        return named_by(test, handle) == named_by(test, what.operand);
+      });
+      if (!known) unflushed.push_back(what.operand);
     }
   }
   return flushing;

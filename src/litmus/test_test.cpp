@@ -2,6 +2,7 @@
 
 #include "filemap/litmus/parser.hpp"
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -55,6 +56,39 @@ TEST(insert, keeps_a_cancel_with_the_operation_that_it_cancels) {
   EXPECT_EQ(test.processes[1].body[1].other, 1U);
   insert(test, 0, 1, flush_of(0));
   EXPECT_EQ(test.processes[1].body[1].other, 2U);
+}
+
+/// "write w, flush w, notify" of P0, with its flushes.
+std::string flushed(const test& test) {
+  std::string text;
+  const auto flushing = with_flush(test);
+  for (const auto& statement : flushing.processes[0].body) {
+    text += fmt::format("{}{}", text.empty() ? "" : ", ", to_string(statement.what));
+    if (uses_handle(statement.what)) text += " " + test.handles[statement.operand].name;
+  }
+  return text;
+}
+
+TEST(with_flush, comes_before_what_tells_of_a_write_and_before_the_close_that_would_lose_it) {
+  EXPECT_EQ(flushed(with("", "P0 { append(w, a[1]); append(w, a[1]); notify(a1); notify(b1); }")),
+            "append w, append w, flush w, notify, notify");
+  EXPECT_EQ(flushed(with("", "P0 { append(w, a[1]); close(w); notify(a1); }")),
+            "append w, flush w, close w, notify");
+  EXPECT_EQ(flushed(with("handle c = clone w;", "P0 { append(w, a[1]); close(c); notify(a1); }")),
+            "append w, close c, flush w, notify");
+  EXPECT_EQ(flushed(with("handle s = w;", "P0 { append(w, a[1]); append(s, a[1]); close(s); }")),
+            "append w, append s, flush w, close s");
+  EXPECT_EQ(flushed(with("handle x = open f;",
+                         "P0 { append(w, a[1]); append(x, a[1]); close(x); notify(a1); }")),
+            "append w, append x, flush x, close x, flush w, notify");
+}
+
+TEST(with_flush, adds_none_where_there_is_one_so_that_doing_it_again_changes_nothing) {
+  const auto told = with("", "P0 { append(w, a[1]); flush(w); notify(a1); }");
+  EXPECT_EQ(with_flush(told), told);
+  const auto closed = with("", "P0 { append(w, a[1]); notify(a1); append(w, a[1]); close(w); }");
+  EXPECT_NE(with_flush(closed), closed);
+  EXPECT_EQ(with_flush(with_flush(closed)), with_flush(closed));
 }
 
 TEST(description_of, is_the_handle_that_was_opened_behind_clones_and_other_names) {

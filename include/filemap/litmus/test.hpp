@@ -158,8 +158,8 @@ struct test {
 };
 
 /// The same test, in which every process flushes what it has written to before it stores or
-/// notifies: the fix, as `--flush` and the `+flush` modes apply it. (`flush` means something to a
-/// write-behind handle only.)
+/// notifies, and before it closes that handle: the fix, as `--flush` and the `+flush` modes apply
+/// it. (`flush` means something to a write-behind handle only.) Doing it again changes nothing.
 test with_flush(const test& test);
 
 /// The handle behind a name of it: of `handle s = w` that of w.
