@@ -57,6 +57,38 @@ bool is_reserved(std::string_view word) {
 
 // --- names
 
+// Letters to leave out, add or change until they are the same (Levenshtein).
+std::size_t distance(std::string_view from, std::string_view to) {
+  std::vector<std::size_t> row(to.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    auto diagonal = std::exchange(row[0], i + 1);
+    for (std::size_t j = 0; j < to.size(); ++j) {
+      const auto changed = diagonal + (from[i] == to[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({changed, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+// "did you mean fsync?", or all the verbs.
+std::string verbs_like(std::string_view word) {
+  constexpr std::size_t misspelled = 2;
+  const verb_traits* closest = nullptr;
+  std::string all;
+  for (const auto& row : all_verbs) {
+    if (!is_in_language(row.what)) continue;
+    all += fmt::format("{}{}", all.empty() ? "" : ", ", row.name);
+    if (closest == nullptr || distance(word, row.name) < distance(word, closest->name)) {
+      closest = &row;
+    }
+  }
+  return distance(word, closest->name) <= misspelled
+             ? fmt::format("did you mean {}?", closest->name)
+             : fmt::format("there is {}", all);
+}
+
 std::string join(const words& names) { return fmt::format("{}", fmt::join(names, ", ")); }
 
 template <typename Named>
@@ -154,6 +186,27 @@ class parser {
     if (find(names_of(test_.handles), name.text)) refuse("handle");
     if (find(test_.patterns, name.text)) refuse("pattern");
     return name;
+  }
+  // Nor does anything else have the name of a pattern: what would `d[10]` be?
+  void check_no_pattern(const token& name, std::string_view of) const {
+    if (find(test_.patterns, name.text)) {
+      fail(name, fmt::format("'{}' is the name of a pattern already; choose another for {}",
+                             name.text, of));
+    }
+  }
+  void check_new_pattern(const token& name) const {
+    const auto refuse = [&](std::string_view what) {
+      fail(name,
+           fmt::format("'{0}' is {1}, and data is of patterns, as in lorem[123] or zeros[4k]; "
+                       "choose a name that nothing else has",
+                       name.text, what));
+    };
+    if (is_process_name(name.text)) refuse("a process");
+    if (find(names_of(test_.files), name.text)) refuse("a file");
+    if (find(names_of(test_.handles), name.text)) refuse("a handle");
+    if (find(names_of(test_.registers), name.text)) refuse("a register");
+    if (find(test_.edges, name.text)) refuse("an edge");
+    if (find(names_of(test_.processes), name.text)) refuse("a process");
   }
   void limit(const token& where, std::size_t count, std::size_t most, std::string_view what) const {
     if (count >= most) fail(where, fmt::format("a test has at most {} {}", most, what));
@@ -300,6 +353,7 @@ class parser {
 
   std::uint8_t parse_edge(verb what) {
     const auto name = new_name("an edge");
+    check_no_pattern(name, "the edge");
     auto index = find(test_.edges, name.text);
     if (!index) {
       limit(name, test_.edges.size(), max_edges, "edges");
@@ -366,8 +420,14 @@ class parser {
         expect(token_kind::word, "a slice of a pattern, as in lorem[123] or zeros[4k]");
     auto pattern = find(test_.patterns, name.text);
     if (!pattern) {
+      check_new_pattern(name);
+      if (in_condition_) {
+        fail(name,
+             fmt::format("no file and no write holds '{}', so nothing is ever equal to it; {}",
+                         name.text, there_are(test_.patterns)));
+      }
       --at_;
-      new_object("a pattern");
+      new_name("a pattern");
       limit(name, test_.patterns.size() - 1, max_patterns, "patterns");
       pattern = test_.patterns.size();
       test_.patterns.emplace_back(name.text);
@@ -417,7 +477,9 @@ class parser {
     test_.processes.emplace_back();
     places_.statements.emplace_back();
     if (accept("(")) {
-      process().name = new_name("a process").text;
+      const auto called = new_name("a process");
+      check_no_pattern(called, "the process");
+      process().name = called.text;
       expect(")", "after the name of the process");
     }
     expect("{", "before the statements of the process");
@@ -478,6 +540,9 @@ class parser {
     } else {
       const auto* const known = find_verb(verb.text);
       if (known == nullptr || verb.kind != token_kind::word) {
+        if (verb.kind == token_kind::word && is(after(), "(")) {
+          fail(verb, fmt::format("there is no verb {}; {}", describe(verb), verbs_like(verb.text)));
+        }
         expected(group != nullptr
                      ? "a statement, or '}' after the group"
                      : "a statement, as in n = append(w, lorem[123]);, a group, or '}' "
@@ -564,9 +629,27 @@ class parser {
       if (kind == argument::none) break;
       if (!first) expect(",", fmt::format("in {}", usage(what)));
       first = false;
+      check_number_is_there(kind, what);
       parse_argument(kind, statement);
     }
     expect(")", fmt::format("after the arguments of {}", to_string(what)));
+  }
+
+  // write(w, a[4k]) lacks its offset, and append(w, 0, a[4k]) has one too many.
+  void check_number_is_there(argument kind, verb what) const {
+    const bool number = now().kind == token_kind::number;
+    if (kind == argument::data && number) {
+      fail(now(),
+           fmt::format("expected the data of {}, found {}; data is a slice of a pattern, as in "
+                       "lorem[123] or zeros[4k]",
+                       usage(what), describe(now())));
+    }
+    const auto* const word = kind == argument::offset                             ? "offset"
+                             : kind == argument::size || kind == argument::length ? "size"
+                                                                                  : nullptr;
+    if (word == nullptr || number) return;
+    fail(now(), fmt::format("the {} is missing: expected {}, with the {} in bytes, found {}", word,
+                            usage(what), word, describe(now())));
   }
 
   void parse_argument(argument kind, statement& statement) {
@@ -639,6 +722,7 @@ class parser {
       fail(name, fmt::format("'{}' is set in line {} already; a register is set once", name.text,
                              line_of(places_.of(places_.registers[*earlier]))));
     }
+    check_no_pattern(name, "the register");
     limit(name, test_.registers.size(), max_registers, "registers");
     test_.registers.push_back({std::string(name.text), process, producer});
     places_.registers.push_back(this_statement());
@@ -708,6 +792,7 @@ class parser {
 
   // --- the condition
   void parse_condition() {
+    in_condition_ = true;
     auto& quantifier = test_.condition.quantifier;
     if (accept("exists")) {
       quantifier = quantifier::exists;
@@ -892,12 +977,24 @@ class parser {
     }
   }
 
+  // Registers and files are compared with what the test can name.
+  void check_is_value(const std::string& subject, std::string_view example) const {
+    const bool is_register = is_process_name(now().text) && is(after(), ":");
+    const bool is_file = now().kind == token_kind::word && find(names_of(test_.files), now().text);
+    if (!is_register && !is_file) return;
+    fail(now(),
+         fmt::format("{} is compared with a value, not with a {}; say which value both have, "
+                     "as in {}",
+                     subject, is_register ? "register" : "file", example));
+  }
+
   void parse_data_value(atom& atom, const std::string& subject, const token& how) {
     if (atom.how != comparison::equal && atom.how != comparison::not_equal) {
       fail(how, fmt::format("{} is data, which is compared with = or !=; its size is {}", subject,
                             atom.of_file ? subject + ".size" : subject + ".res"));
     }
     const auto value = now();
+    check_is_value(subject, "P0:d = lorem[123] /\\ P1:d = lorem[123]");
     if (value.kind == token_kind::number || is("-")) {
       fail(value, fmt::format("{} is data: compare it with a slice, as in lorem[123], zeros[4k] or "
                               "\"\"; the number of its bytes is {}",
@@ -914,6 +1011,7 @@ class parser {
     const bool res = atom.what == field::res;
     const auto what = res ? "a number of bytes or an error, as in -EIO" : "a number of bytes";
     const auto field = fmt::format("{}.{}", subject, res ? "res" : "size");
+    check_is_value(field, "P0:n.res = 123 /\\ P1:m.res = 123");
     if (now().kind != token_kind::number && !(res && is("-"))) {
       fail(now(), fmt::format("{} is compared with {}, found {}", field, what, describe(now())));
     }
@@ -949,6 +1047,7 @@ class parser {
   std::vector<pending_cancel> cancels_;
   std::vector<std::uint64_t> pattern_ends_;  // bytes
   std::uint64_t compared_size_ = 0;
+  bool in_condition_ = false;  // which makes no patterns
 };
 
 }  // namespace

@@ -230,7 +230,7 @@ TEST(parser, lets_a_read_go_beyond_the_end_of_a_file_that_grows) {
 }
 
 TEST(parser, compares_ranges_of_data) {
-  const auto test = parsed(with("", "P0 { d = read(w, 0, 8k); }",
+  const auto test = parsed(with("file g = new[8k];", "P0 { d = read(w, 0, 8k); }",
                                 "exists P0:d[4k..8k] = new[4k..8k] /\\ f[4k] != zeros[4k]"));
   const auto& nodes = test.condition.nodes;
   EXPECT_EQ(nodes[0].atom.from, 4096U);
@@ -359,9 +359,23 @@ TEST(parse_error, tells_what_is_wrong_with_a_statement) {
       {with("", "P0 { fsync(f); }"),
        "4:12: 'f' is a file; declare a handle of it: handle h = open f;"},
       {with("", "P0 { fsync(x); }"), "4:12: there is no handle 'x'; there is w"},
-      {with("", "P0 { fsink(w); }"),
+      {with("", "P0 { fsink(w); }"), "4:6: there is no verb 'fsink'; did you mean fsync?"},
+      {with("", "P0 { write_all(w); }"),
+       "4:6: there is no verb 'write_all'; there is append, write, read, statx, fsync, fdatasync, "
+       "sync_range, truncate, allocate, punch, drop_cache, open, clone, close, rename, unlink, "
+       "flush, cancel, notify, wait"},
+      {with("", "P0 { lorem; }"),
        "4:6: expected a statement, as in n = append(w, lorem[123]);, a group, or '}' after the "
-       "process, found 'fsink'"},
+       "process, found 'lorem'"},
+      {with("", "P0 { write(w, a[4k]); }"),
+       "4:15: the offset is missing: expected write(HANDLE, OFFSET, DATA), with the offset in "
+       "bytes, found 'a'"},
+      {with("", "P0 { read(w, 0, lorem[4k]); }"),
+       "4:17: the size is missing: expected read(HANDLE, OFFSET, SIZE), with the size in bytes, "
+       "found 'lorem'"},
+      {with("", "P0 { append(w, 0, a[4k]); }"),
+       "4:16: expected the data of append(HANDLE, DATA), found '0'; data is a slice of a pattern, "
+       "as in lorem[123] or zeros[4k]"},
       {with("", "P0 { fsync(w) }"), "4:15: expected ';' after fsync, found '}'"},
       {with("", "P0 { read(w, 0); }"),
        "4:15: expected ',' in read(HANDLE, OFFSET, SIZE), found ')'"},
@@ -381,12 +395,36 @@ TEST(parse_error, tells_what_is_wrong_with_a_statement) {
       {with("", "P0 { append(w, a[1] a[1..2]); }"),
        "4:21: append takes one slice; write the next one by a statement of its own"},
       {with("", "P0 { append(w, f[1]); }"),
-       "4:16: 'f' is the name of a file already; choose another"},
+       "4:16: 'f' is a file, and data is of patterns, as in lorem[123] or zeros[4k]; choose a name "
+       "that nothing else has"},
       {with("", "P0 { rename(f, f); }"), "4:16: 'f' is renamed to itself"},
       {with("", "P0 { rename(f, g); }"), "4:16: there is no file 'g'; there is f"},
       {with("", "P0 { append(w, \"x\"); }"),
        "4:16: expected a slice of a pattern, as in lorem[123] or "
        "zeros[4k], found the text \"x\""},
+  });
+}
+
+TEST(parse_error, tells_when_a_pattern_has_the_name_of_something_else) {
+  const auto is_no_pattern = [](std::string_view place, std::string_view what) {
+    return fmt::format(
+        "{}, and data is of patterns, as in lorem[123] or zeros[4k]; choose a name "
+        "that nothing else has",
+        fmt::format("{}: {}", place, what));
+  };
+  expect_refused({
+      {with("", "P0 { d = read(w, 0, 4k); write(w, 0, d[10]); }"),
+       is_no_pattern("4:38", "'d' is a register")},
+      {with("", "P0 { notify(a); append(w, a[10]); }"), is_no_pattern("4:27", "'a' is an edge")},
+      {with("", "P0(a) { append(w, a[10]); }"), is_no_pattern("4:19", "'a' is a process")},
+      {with("", "P0 { append(w, P0[10]); }"), is_no_pattern("4:16", "'P0' is a process")},
+      {with("", "P0 { append(w, w[10]); }"), is_no_pattern("4:16", "'w' is a handle")},
+      {with("", "P0 { append(w, a[10]); a = fsync(w); }"),
+       "4:24: 'a' is the name of a pattern already; choose another for the register"},
+      {with("", "P0 { append(w, a[10]); notify(a); }"),
+       "4:31: 'a' is the name of a pattern already; choose another for the edge"},
+      {with("", "P0 { append(w, a[10]); }\nP1(a) { }"),
+       "5:4: 'a' is the name of a pattern already; choose another for the process"},
   });
 }
 
@@ -537,6 +575,17 @@ TEST(parse_error, tells_what_a_condition_cannot_ask) {
        "zeros[4k] or \"\"; the number of its bytes is P0:d.res"},
       {asked("exists f < a[1]"),
        "5:10: f is data, which is compared with = or !=; its size is f.size"},
+      {asked("exists P0:d = b[1]"),
+       "5:15: no file and no write holds 'b', so nothing is ever equal to it; there is zeros, a"},
+      {asked("exists P0:n.res = P0:d.res"),
+       "5:19: P0:n.res is compared with a value, not with a register; say which value both have, "
+       "as in P0:n.res = 123 /\\ P1:m.res = 123"},
+      {asked("exists P0:d = P0:d"),
+       "5:15: P0:d is compared with a value, not with a register; say which value both have, as in "
+       "P0:d = lorem[123] /\\ P1:d = lorem[123]"},
+      {asked("exists P0:d = f"),
+       "5:15: P0:d is compared with a value, not with a file; say which value both have, as in "
+       "P0:d = lorem[123] /\\ P1:d = lorem[123]"},
       {asked("exists P0:st.size = a[1]"),
        "5:21: P0:st.size is compared with a number of bytes, found 'a'"},
       {asked("exists P0:st.size = -1"),
