@@ -3,6 +3,7 @@
 
 #include "filemap/coro/task_scope.hpp"
 #include "filemap/io/engines.hpp"
+#include "filemap/io/failing.hpp"
 #include "filemap/io/file.hpp"
 #include "filemap/io/notify.hpp"
 #include "filemap/io/run.hpp"
@@ -1194,6 +1195,109 @@ TEST_P(engine_conformance, a_mandatory_operation_runs_although_the_engine_is_tor
 }
 
 TEST_P(engine_conformance, an_engine_that_was_never_used_is_destroyed) { destroy_engine(); }
+
+// --- one failure, wherever it comes
+
+/// Something of everything, each where a failure must be told and leave nothing behind.
+task<> works(engine& engine, const std::filesystem::path& directory, acknowledgement when,
+             std::vector<io_result>& results) {
+  const auto note = [&](io_result result) { results.push_back(result); };
+  const auto path = (directory / "opened").string();
+  const auto other = (directory / "renamed").string();
+  const auto opened =
+      co_await perform(engine, io_request::open(AT_FDCWD, path.c_str(), O_RDWR | O_CREAT));
+  note(opened);
+  if (!opened.ok()) co_return;
+  const auto file = make_file(engine, unique_fd{opened.descriptor()}, when);
+  std::array<std::byte, 4> buffer{};
+  struct statx status;
+  const auto written = co_await file->write(0, bytes("data"));
+  note(written);
+  const auto synced = co_await file->sync(sync_kind::fsync);
+  note(synced);
+  const auto seen = co_await file->stat(status);
+  note(seen);
+  const auto read = co_await file->read(0, buffer);
+  note(read);
+  const auto cut = co_await file->truncate(2);
+  note(cut);
+  notify edge(engine);
+  edge.notify_one();
+  const auto permit = co_await edge.wait();
+  note(permit);
+  const auto renamed =
+      co_await perform(engine, io_request::rename(AT_FDCWD, path.c_str(), AT_FDCWD, other.c_str()));
+  note(renamed);
+  const auto flushed = co_await file->flush();
+  note(flushed);
+  const auto closed = co_await file->close();
+  note(closed);
+}
+
+TEST_P(engine_conformance, each_operation_that_fails_is_told_once_and_leaves_nothing_behind) {
+  for (const auto when : {acknowledgement::complete, acknowledgement::write_behind}) {
+    destroy_engine();
+    const auto before = open_descriptors();
+    planned_failure failure{.happened = true};
+    std::vector<io_result> results;
+    for (failure.nth = 1; failure.happened; ++failure.nth) {
+      failure.happened = false;
+      results.clear();
+      const auto engine = make_failing_engine(GetParam().make(8), failure);
+      run(*engine, works(*engine, directory_ / "", when, results));
+      EXPECT_EQ(engine->in_flight(), 0U);
+      EXPECT_FALSE(engine->failed());
+      // The flush that tells of a failed write may be another call that waits.
+      EXPECT_EQ(std::count(results.begin(), results.end(), io_result{-EIO}),
+                failure.happened ? 1 : 0)
+          << failure.nth << ' ' << to_string(when);
+    }
+    EXPECT_GE(failure.nth, 8U);
+    EXPECT_EQ(open_descriptors(), before);
+  }
+}
+
+TEST_P(engine_conformance, each_wait_that_fails_ends_the_run_and_no_operation_is_left) {
+  destroy_engine();
+  planned_failure failure{.where = planned_failure::place::wait, .happened = true};
+  for (failure.nth = 1; failure.happened; ++failure.nth) {
+    failure.happened = false;
+    std::vector<io_result> results;
+    const auto fd = open("file", O_RDWR);
+    std::deque<noted_op> ops;
+    auto engine = make_failing_engine(GetParam().make(8), failure);
+    for (int i = 0; i < 20; ++i) {
+      engine->start(ops.emplace_back(io_request::write(fd.get(), 0, bytes("x"))));
+    }
+    try {
+      run(*engine, works(*engine, directory_ / "", acknowledgement::complete, results));
+    } catch (const std::system_error& failed) {
+      EXPECT_EQ(failed.code().value(), EIO);
+    }
+    EXPECT_EQ(engine->failed(), failure.happened);
+    engine.reset();
+    for (const auto& op : ops) EXPECT_FALSE(op.pending());
+  }
+  EXPECT_GE(failure.nth, 8U);
+}
+
+TEST_P(engine_conformance, a_planned_failure_breaks_a_chain_and_lets_who_drains_go_on) {
+  const auto fd = open("file", O_RDWR | O_APPEND);
+  const auto append = io_request::write(fd.get(), at_end, bytes("x"));
+  destroy_engine();
+  planned_failure failure{.nth = 2, .error = ENOSPC};
+  const auto engine = make_failing_engine(GetParam().make(8), failure);
+  std::deque<noted_op> ops;
+  start_chain(*engine, ops, {append, append, append});
+  engine->start(ops.emplace_back(drained(append)));
+  drain(*engine);
+  EXPECT_EQ(ops[0].result(), io_result{1});
+  EXPECT_EQ(ops[1].result(), io_result{-ENOSPC});
+  EXPECT_EQ(ops[1].request.fd, fd.get());
+  EXPECT_EQ(ops[2].result(), cancelled);
+  EXPECT_EQ(ops[3].result(), io_result{1});
+  EXPECT_EQ(contents(fd.get()), "xx");
+}
 
 // --- files
 
