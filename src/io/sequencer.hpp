@@ -20,11 +20,6 @@
 
 namespace filemap {
 
-/// Waits for something outside of the engine, which may never happen.
-inline bool is_wait(opcode code) noexcept {
-  return code == opcode::read_event || code == opcode::sleep;
-}
-
 /// Would the operation, having ended like this, break a `link`? As in the kernel
 /// (io_uring_enter(2), IOSQE_IO_LINK; since links came, 9e645e1105ca in 5.3): a failure does, and a
 /// short read or write.

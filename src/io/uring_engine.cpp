@@ -1,5 +1,5 @@
 // The ring engine: operations become submission queue entries of one ring, completion queue entries
-// become completed operations. This is the only file that knows liburing.
+// become completed operations. Of liburing nobody knows but this file and ring_setup.cpp.
 //
 //          start()                                                   wait()
 //   idle ───────────► queued ──────────────► in flight ─────────────► done
@@ -23,14 +23,14 @@
 //   polls can be cancelled; an eventfd from 5.7 on, as before it takes a poll, and 5.6 can lose the
 //   completion of one that is cancelled (seen on 5.6.4: 2 of 2,000 rounds ended never; on 5.10
 //   none). Elsewhere the loop's thread polls for them together with the ring (`room_`).
-// - Below a ceiling the kernel itself refuses what is newer: see restrict_to().
+// - Below a ceiling the kernel itself refuses what is newer: see ring_setup.cpp.
 // - `submitted` is stamped just before the entries are published, so an operation cannot have begun
 //   before it. When the kernel began it is not observable; `returned` is when its CQE was reaped.
 //   Neither is stamped for an operation that is not `timed`.
 // - A chain is admitted as a whole: what fills the queue in its middle would end it there. A chain
 //   with a member that this kernel lacks, or that waits or stalls behind the first, is the
-//   sequencer's. So are drained operations, because the kernel's drain also counts the eventfds
-//   that are waited for.
+//   sequencer's; before 5.18 all are (op_table.hpp says why). So are drained operations, because
+//   the kernel's drain also counts the eventfds that are waited for.
 // - Multishot requests are not used: one SQE, one CQE, as reap() asserts.
 // - The destructor cancels, then waits for every CQE. io_uring_queue_exit alone returns while the
 //   kernel may still write into buffers. What it cannot wait for it leaves to the kernel, with the
@@ -41,6 +41,8 @@
 #include "filemap/io/engines.hpp"
 
 #include "execute.hpp"
+#include "op_table.hpp"
+#include "ring_setup.hpp"
 #include "sequencer.hpp"
 #include "waiting_room.hpp"
 
@@ -51,12 +53,8 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <set>
 #include <string>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <system_error>
 #include <thread>
 #include <unistd.h>
@@ -70,117 +68,12 @@ namespace filemap {
 
 namespace {
 
-// Not in liburing 2.3, the oldest that we build with.
-constexpr int op_ftruncate = 55;  // Linux 6.9
-
 // The user_data of our own requests; no io_op has such an address.
 constexpr std::uint64_t cancellation_data = 0;
 constexpr std::uint64_t pause_data = 1;
 
-// Every operation that is put into the ring, by the version that brought it (5.4: or an older one).
-// Below a ceiling nothing else is let in.
-struct ring_opcode {
-  int code = 0;
-  kernel_version since;
-};
-constexpr std::array ring_opcodes = {
-    ring_opcode{IORING_OP_NOP, {5, 4}},          ring_opcode{IORING_OP_READV, {5, 4}},
-    ring_opcode{IORING_OP_WRITEV, {5, 4}},       ring_opcode{IORING_OP_FSYNC, {5, 4}},
-    ring_opcode{IORING_OP_TIMEOUT, {5, 4}},      ring_opcode{IORING_OP_SYNC_FILE_RANGE, {5, 4}},
-    ring_opcode{IORING_OP_ASYNC_CANCEL, {5, 5}}, ring_opcode{IORING_OP_STATX, {5, 6}},
-    ring_opcode{IORING_OP_READ, {5, 6}},         ring_opcode{IORING_OP_WRITE, {5, 6}},
-    ring_opcode{IORING_OP_FALLOCATE, {5, 6}},    ring_opcode{IORING_OP_FADVISE, {5, 6}},
-    ring_opcode{IORING_OP_OPENAT, {5, 6}},       ring_opcode{IORING_OP_CLOSE, {5, 6}},
-    ring_opcode{IORING_OP_RENAMEAT, {5, 11}},    ring_opcode{IORING_OP_UNLINKAT, {5, 11}},
-    ring_opcode{op_ftruncate, {6, 9}},
-};
-
-// Likewise the flags of an entry.
-struct sqe_flag {
-  std::uint8_t flag = 0;
-  kernel_version since;
-};
-constexpr std::array sqe_flags = {
-    sqe_flag{IOSQE_IO_LINK, {5, 4}},
-    sqe_flag{IOSQE_IO_HARDLINK, {5, 5}},
-    sqe_flag{IOSQE_ASYNC, {5, 6}},
-};
-
-// What brought IORING_REGISTER_RESTRICTIONS: a ceiling, although it changes nothing else.
-constexpr kernel_version with_restrictions{5, 10};
-
-struct failure {
-  bool is_environment = false;  // can be mended without another kernel
-  std::string why;
-  std::string advice;
-};
-
-int sysctl_io_uring_disabled() {
-  std::ifstream file("/proc/sys/kernel/io_uring_disabled");
-  int value = 0;
-  return file >> value ? value : 0;
-}
-
-failure explain_setup(int error) {
-  switch (error) {
-    case ENOSYS:
-      return {
-          false, "this kernel has no io_uring (io_uring_setup: ENOSYS)",
-          "use Linux 5.1 or later built with CONFIG_IO_URING, or a sandbox whose seccomp filter "
-          "lets io_uring_setup through"};
-    case EPERM:
-    case EACCES:
-      if (const int disabled = sysctl_io_uring_disabled(); disabled != 0) {
-        return {
-            false,
-            "io_uring is disabled (kernel.io_uring_disabled = " + std::to_string(disabled) + ")",
-            disabled == 1 ? "run as root or in the group of kernel.io_uring_group, or "
-                            "sysctl kernel.io_uring_disabled=0"
-                          : "sysctl kernel.io_uring_disabled=0"};
-      }
-      return {false, "io_uring_setup is not permitted (EPERM)",
-              "a seccomp filter or a security module refuses it: in a container, allow io_uring in "
-              "its seccomp profile"};
-    case ENOMEM: {
-      rlimit limit{};
-      ::getrlimit(RLIMIT_MEMLOCK, &limit);
-      if (limit.rlim_cur == RLIM_INFINITY) {
-        return {true, "no memory for the ring (io_uring_setup: ENOMEM)",
-                "free some, or use a smaller --entries"};
-      }
-      return {true,
-              "no memory for the ring (io_uring_setup: ENOMEM; RLIMIT_MEMLOCK is " +
-                  std::to_string(limit.rlim_cur / 1024) +
-                  " KiB, and before Linux 5.12 the rings of all the user's processes count)",
-              "raise it (ulimit -l), or use a smaller --entries or fewer modes at once"};
-    }
-    case EMFILE:
-    case ENFILE:
-      return {true, "no file descriptor for the ring (RLIMIT_NOFILE)", "raise it: ulimit -n"};
-    default:
-      return {false, "io_uring_setup: " + std::generic_category().message(error),
-              "see io_uring_setup(2)"};
-  }
-}
-
-[[noreturn]] void throw_setup_failure(int error) {
-  const auto found = explain_setup(error);
-  if (found.is_environment) {
-    throw std::system_error(error, std::generic_category(), found.why + "; " + found.advice);
-  }
-  throw unsupported(found.why + "; " + found.advice);
-}
-
-bool is_file_operation(opcode code) noexcept {
-  switch (code) {
-    case opcode::nop:
-    case opcode::sleep:
-    case opcode::read_event:
-    case opcode::seek:
-      return false;
-    default:
-      return true;
-  }
+bool is_work(opcode code) noexcept {
+  return row_of(code).kind == op_kind::file || row_of(code).kind == op_kind::path;
 }
 
 bool has_good_paths(const io_request& request) noexcept {
@@ -199,240 +92,19 @@ bool has_good_paths(const io_request& request) noexcept {
   }
 }
 
-// In the order of their numbers in <linux/io_uring.h>.
-std::string opcode_name(int op) {
-  constexpr std::array names = {
-      "NOP",
-      "READV",
-      "WRITEV",
-      "FSYNC",
-      "READ_FIXED",
-      "WRITE_FIXED",
-      "POLL_ADD",
-      "POLL_REMOVE",
-      "SYNC_FILE_RANGE",
-      "SENDMSG",
-      "RECVMSG",
-      "TIMEOUT",
-      "TIMEOUT_REMOVE",
-      "ACCEPT",
-      "ASYNC_CANCEL",
-      "LINK_TIMEOUT",
-      "CONNECT",
-      "FALLOCATE",
-      "OPENAT",
-      "CLOSE",
-      "FILES_UPDATE",
-      "STATX",
-      "READ",
-      "WRITE",
-      "FADVISE",
-      "MADVISE",
-      "SEND",
-      "RECV",
-      "OPENAT2",
-      "EPOLL_CTL",
-      "SPLICE",
-      "PROVIDE_BUFFERS",
-      "REMOVE_BUFFERS",
-      "TEE",
-      "SHUTDOWN",
-      "RENAMEAT",
-      "UNLINKAT",
-      "MKDIRAT",
-      "SYMLINKAT",
-      "LINKAT",
-      "MSG_RING",
-      "FSETXATTR",
-      "SETXATTR",
-      "FGETXATTR",
-      "GETXATTR",
-      "SOCKET",
-      "URING_CMD",
-      "SEND_ZC",
-      "SENDMSG_ZC",
-      "READ_MULTISHOT",
-      "WAITID",
-      "FUTEX_WAIT",
-      "FUTEX_WAKE",
-      "FUTEX_WAITV",
-      "FIXED_FD_INSTALL",
-      "FTRUNCATE",
-      "BIND",
-      "LISTEN",
-      "RECV_ZC",
-      "EPOLL_WAIT",
-      "READV_FIXED",
-      "WRITEV_FIXED",
-      "PIPE",
-  };
-  const auto index = static_cast<std::size_t>(op);
-  return index < names.size() ? names[index] : "#" + std::to_string(op);
-}
-
-using probe_answer = std::unique_ptr<io_uring_probe, decltype(&io_uring_free_probe)>;
-
-// Null before 5.6.
-probe_answer ask_probe(io_uring& ring) {
-  return {io_uring_get_probe_ring(&ring), &io_uring_free_probe};
-}
-
-// What the ring can do, apart from how it was set up.
-void probe_operations(io_uring& ring, ring_support& support) {
-  auto& features = support.features;
-  support.feature_bits = ring.features;
-  features.no_drop = (ring.features & IORING_FEAT_NODROP) != 0;
-  features.async_cancel = features.no_drop;  // these came with 5.5, which has no probe
-  features.hardlink = features.no_drop;
-  features.cursor = (ring.features & IORING_FEAT_RW_CUR_POS) != 0;
-  features.force_async = features.cursor;  // both came with 5.6
-  features.event_read = (ring.features & IORING_FEAT_FAST_POLL) != 0;
-  features.sqpoll_any_file = (ring.features & IORING_FEAT_SQPOLL_NONFIXED) != 0;
-
-  const auto probe = ask_probe(ring);
-  if (probe == nullptr) return;
-  support.probed = true;
-  const auto has = [&](int op) { return io_uring_opcode_supported(probe.get(), op) != 0; };
-  features.read_write = has(IORING_OP_READ) && has(IORING_OP_WRITE);
-  features.statx = has(IORING_OP_STATX);
-  features.truncate = has(op_ftruncate);
-  features.allocate = has(IORING_OP_FALLOCATE);
-  features.advise = has(IORING_OP_FADVISE);
-  features.open = has(IORING_OP_OPENAT);
-  features.close = has(IORING_OP_CLOSE);
-  features.rename = has(IORING_OP_RENAMEAT);
-  features.unlink = has(IORING_OP_UNLINKAT);
-  support.opcodes.clear();
-  for (int op = 0; op <= probe->last_op; ++op) {
-    if (has(op)) support.opcodes.push_back(opcode_name(op));
-  }
-}
-
-// Before 5.12 a ring that was closed counts against RLIMIT_MEMLOCK until a worker of the kernel has
-// freed it, a moment later.
-int init_patiently(io_uring& ring, unsigned entries, const io_uring_params& wanted) {
-  int error = 0;
-  for (int attempt = 0; attempt < 10; ++attempt) {
-    if (attempt > 0) std::this_thread::sleep_for(std::chrono::milliseconds{20});
-    auto params = wanted;
-    error = -io_uring_queue_init_params(entries, &ring, &params);
-    if (error != ENOMEM) break;
-  }
-  return error;
-}
-
-// Sets the ring up with `flags` and the best others that the kernel takes; the features say which
-// those are. Returns 0 or an errno.
-int set_up(io_uring& ring, const uring_options& options, unsigned flags, ring_features& features) {
-  struct attempt {
-    unsigned flags;
-    bool single_issuer, coop_taskrun, defer_taskrun;
-  };
-  constexpr unsigned single = IORING_SETUP_SINGLE_ISSUER;
-  constexpr unsigned coop = IORING_SETUP_COOP_TASKRUN;
-  constexpr std::array<attempt, 4> attempts = {{
-      {single | IORING_SETUP_DEFER_TASKRUN, true, false, true},  // 6.1
-      {single | coop, true, true, false},                        // 6.0
-      {coop, false, true, false},                                // 5.19
-      {0, false, false, false},
-  }};
-  int error = EINVAL;
-  for (const auto& attempt : attempts) {
-    if (attempt.defer_taskrun && (!options.defer_taskrun || options.sqpoll)) continue;
-    if (attempt.coop_taskrun && options.sqpoll && !attempt.single_issuer) continue;
-    if (attempt.defer_taskrun && options.without.defer_taskrun) continue;
-    if (attempt.single_issuer && options.without.single_issuer) continue;
-    if (attempt.coop_taskrun && options.without.coop_taskrun) continue;
-    io_uring_params params{};
-    params.flags = flags | attempt.flags;
-    // The kernel refuses the two together: its polling thread is never interrupted.
-    if (options.sqpoll) params.flags = (params.flags & ~coop) | IORING_SETUP_SQPOLL;
-    error = init_patiently(ring, options.entries, params);
-    if (error == 0) {
-      features.single_issuer = attempt.single_issuer;
-      features.coop_taskrun = attempt.coop_taskrun && !options.sqpoll;
-      features.defer_taskrun = attempt.defer_taskrun;
-      return 0;
-    }
-    if (error != EINVAL) return error;
-  }
-  return error;
-}
-
-// Makes the kernel refuse whatever is newer than the ceiling, and starts the ring, which was set up
-// disabled. Nothing is registered any more, so that no register opcode is let through.
-bool restrict_to(kernel_version ceiling, io_uring& ring) {
-  const auto probe = ask_probe(ring);
-  std::vector<io_uring_restriction> allowed(1);
-  allowed[0].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
-  for (const auto& [flag, since] : sqe_flags) {
-    if (since <= ceiling) allowed[0].sqe_flags |= flag;
-  }
-  for (const auto& [code, since] : ring_opcodes) {
-    // The kernel takes no restriction to an opcode that it has never heard of.
-    if (since > ceiling || (probe && io_uring_opcode_supported(probe.get(), code) == 0)) continue;
-    auto& entry = allowed.emplace_back();
-    entry.opcode = IORING_RESTRICTION_SQE_OP;
-    entry.sqe_op = static_cast<std::uint8_t>(code);
-  }
-  // The shared liburing 2.3 does not export its calls for these two.
-  const auto did = [&](unsigned what, void* entries, std::size_t count) {
-    return ::syscall(SYS_io_uring_register, ring.ring_fd, what, entries, count) == 0;
-  };
-  return did(IORING_REGISTER_RESTRICTIONS, allowed.data(), allowed.size()) &&
-         did(IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
-}
-
-// A ring as the options want it, and what it can do. Returns 0 or an errno.
-int open_ring(io_uring& ring, const uring_options& options, ring_support& support) {
-  bool enforced = false;
-  if (options.ceiling && set_up(ring, options, IORING_SETUP_R_DISABLED, support.features) == 0) {
-    probe_operations(ring, support);  // later the kernel would refuse it
-    enforced = restrict_to(*options.ceiling, ring);
-    if (!enforced) io_uring_queue_exit(&ring);
-  }
-  if (!enforced) {
-    if (const int error = set_up(ring, options, 0, support.features); error != 0) return error;
-    probe_operations(ring, support);
-  }
-  if (options.ceiling) support.ceiling = {*options.ceiling, enforced};
-  support.features = support.features.minus(options.without);
-  return 0;
-}
-
-// The options as the engine means them: the ceiling is one more thing to do without, and a program
-// of a few tasks must fit into the CQ of a ring whose kernel drops what does not.
-uring_options normalised(uring_options options) {
-  if (options.entries < 1 || options.entries > 32768) {
-    throw std::system_error(
-        EINVAL, std::generic_category(),
-        "a ring has 1 to 32768 entries, not " + std::to_string(options.entries));
-  }
-  options.entries = std::max(options.entries, 8U);
-  if (options.ceiling) {
-    const auto all = all_ring_features();
-    const auto left = all.minus(options.without).minus(features_newer_than(*options.ceiling));
-    options.without = all.minus(left);
-  }
-  return options;
-}
-
 class uring_engine final : public engine {
  public:
   explicit uring_engine(const uring_options& options) : options_(normalised(options)) {
     ring_support support;
     if (const int error = open_ring(ring_, options_, support); error != 0) {
-      if (error == EINVAL && options_.entries > 4096) {
-        throw unsupported("this kernel takes no ring of " + std::to_string(options_.entries) +
-                          " entries; use a smaller --entries");
-      }
-      throw_setup_failure(error);
+      throw_setup_failure(error, options_);
     }
     ceiling_ = support.ceiling;
     features_ = support.features;
     if (options_.sqpoll && !features_.sqpoll_any_file) refuse("--sqpoll needs Linux 5.11");
     if (options_.force_async && !features_.force_async) refuse("--iosqe-async needs Linux 5.6");
     capacity_ = ring_.cq.ring_entries;
+    by_system_call_ = opcodes_by_system_call();
   }
 
   ~uring_engine() override {
@@ -610,40 +282,29 @@ class uring_engine final : public engine {
     filemap::begin_all(next, ready_, [this](io_op& op) { begin(op); });
   }
 
+  // Which opcodes this ring lacks, and what could replace them in it too.
+  std::array<bool, opcode_count> opcodes_by_system_call() const noexcept {
+    std::array<bool, opcode_count> lacking{};
+    for (const auto& row : op_table) {
+      const bool has = row.feature.member == nullptr || features_.*row.feature.member;
+      const auto operation = has ? row.operation : row.instead;
+      const bool has_a_room = row.kind == op_kind::wait;
+      lacking.at(static_cast<std::size_t>(row.code)) = operation == no_operation && !has_a_room;
+    }
+    return lacking;
+  }
   bool by_system_call(const io_op& op) const noexcept {
     if (op.way.stalling) return false;
-    switch (op.request.code) {
-      case opcode::statx:
-        return !features_.statx;
-      case opcode::truncate:
-        return !features_.truncate;
-      case opcode::allocate:
-      case opcode::punch:
-        return !features_.allocate;
-      case opcode::drop_cache:
-        return !features_.advise;
-      case opcode::open:
-        return !features_.open;
-      case opcode::close:
-        return !features_.close;
-      case opcode::rename:
-        return !features_.rename;
-      case opcode::unlink:
-        return !features_.unlink;
-      case opcode::seek:
-        return true;
-      case opcode::read:
-      case opcode::write:
-        return op.request.offset == at_cursor && !features_.cursor;
-      default:
-        return false;
-    }
+    const auto& r = op.request;
+    const bool at_the_cursor =
+        r.offset == at_cursor && (r.code == opcode::read || r.code == opcode::write);
+    return by_system_call_[static_cast<std::size_t>(r.code)] ||
+           (at_the_cursor && !features_.cursor);
   }
 
   // Ends when something outside of the ring happens, which may be never.
   static bool waits(const io_op& op) noexcept {
-    return op.way.stalling || op.request.code == opcode::sleep ||
-           op.request.code == opcode::read_event;
+    return op.way.stalling || is_wait(op.request.code);
   }
 
   // Where the kernel keeps completions beyond the CQ (5.5), waits and cancellations need no room.
@@ -695,12 +356,12 @@ class uring_engine final : public engine {
   // so it must fit into the queue; and an entry that is refused at once, as one with a bad path is,
   // ends the submission.
   std::size_t members_for_the_kernel(const io_op& first) const noexcept {
+    if (!features_.links) return 0;
     std::size_t count = 0;
     for (const auto* op = &first; op != nullptr; op = op->way.follower) {
       const auto& r = op->request;
       const bool delayed = op != &first && r.delay > nanoseconds{0};
-      const bool linkable = r.link != link_kind::hardlink || features_.hardlink;
-      if (delayed || op->way.cancelled || waits(*op) || by_system_call(*op) || !linkable) return 0;
+      if (delayed || op->way.cancelled || waits(*op) || by_system_call(*op)) return 0;
       if (!has_good_paths(r)) return 0;
       ++count;
     }
@@ -820,7 +481,7 @@ class uring_engine final : public engine {
         default:
           io_uring_prep_nop(&sqe);
       }
-      if (options_.force_async && is_file_operation(r.code)) sqe.flags |= IOSQE_ASYNC;
+      if (options_.force_async && is_work(r.code)) sqe.flags |= IOSQE_ASYNC;
     }
     io_uring_sqe_set_data(&sqe, &op);
   }
@@ -1020,6 +681,7 @@ class uring_engine final : public engine {
   const uring_options options_;
   io_uring ring_{};
   ring_features features_;
+  std::array<bool, opcode_count> by_system_call_{};
   std::optional<operation_ceiling> ceiling_;
   std::size_t capacity_ = 0;  // the CQ's entries: see has_room()
 
@@ -1039,118 +701,7 @@ class uring_engine final : public engine {
   bool pausing_ = false;  // before they are asked for again
 };
 
-struct named_feature {
-  bool ring_features::*member = nullptr;
-  const char* name = "";
-  kernel_version since;
-  const char* substitution = "";  // "": its absence replaces nothing
-};
-
-constexpr std::array named_features = {
-    named_feature{
-        &ring_features::read_write, "READ/WRITE", {5, 6}, "READV and WRITEV for READ and WRITE"},
-    named_feature{&ring_features::statx, "STATX", {5, 6}, "statx by system call"},
-    named_feature{&ring_features::truncate, "FTRUNCATE", {6, 9}, ""},
-    named_feature{&ring_features::allocate, "FALLOCATE", {5, 6}, "fallocate by system call"},
-    named_feature{&ring_features::advise, "FADVISE", {5, 6}, "posix_fadvise by system call"},
-    named_feature{&ring_features::open, "OPENAT", {5, 6}, "open by system call"},
-    named_feature{&ring_features::close, "CLOSE", {5, 6}, "close by system call"},
-    named_feature{&ring_features::rename, "RENAMEAT", {5, 11}, "rename by system call"},
-    named_feature{&ring_features::unlink, "UNLINKAT", {5, 11}, "unlink by system call"},
-    named_feature{&ring_features::cursor, "RW_CUR_POS", {5, 6}, ""},
-    named_feature{
-        &ring_features::async_cancel, "ASYNC_CANCEL", {5, 5}, "waiting for time by ppoll"},
-    named_feature{
-        &ring_features::hardlink, "HARDLINK", {5, 5}, "hard-linked chains member by member"},
-    named_feature{&ring_features::force_async, "IOSQE_ASYNC", {5, 6}, ""},
-    named_feature{
-        &ring_features::event_read, "FAST_POLL", {5, 7}, "waiting for an eventfd by ppoll"},
-    named_feature{&ring_features::no_drop, "NODROP", {5, 5}, ""},
-    named_feature{&ring_features::sqpoll_any_file, "SQPOLL_NONFIXED", {5, 11}, ""},
-    named_feature{&ring_features::coop_taskrun, "COOP_TASKRUN", {5, 19}, ""},
-    named_feature{&ring_features::single_issuer, "SINGLE_ISSUER", {6, 0}, ""},
-    named_feature{&ring_features::defer_taskrun, "DEFER_TASKRUN", {6, 1}, ""},
-};
-
-// Submits every opcode of the engine, for no file, to see which the kernel lets in.
-void try_opcodes(io_uring& ring, kernel_version ceiling, ring_support& support) {
-  std::erase_if(support.opcodes, [&](const std::string& name) {
-    return std::none_of(ring_opcodes.begin(), ring_opcodes.end(), [&](const ring_opcode& known) {
-      return known.since <= ceiling && opcode_name(known.code) == name;
-    });
-  });
-  for (const auto& known : ring_opcodes) {
-    auto* const sqe = io_uring_get_sqe(&ring);
-    io_uring_prep_rw(known.code, sqe, -1, nullptr, 0, 0);
-    io_uring_cqe* cqe = nullptr;
-    if (io_uring_submit_and_wait(&ring, 1) < 0 || io_uring_peek_cqe(&ring, &cqe) != 0) return;
-    if (cqe->res == -EACCES) support.refused.push_back(opcode_name(known.code));
-    io_uring_cqe_seen(&ring, cqe);
-  }
-}
-
 }  // namespace
-
-ring_features ring_features::minus(const ring_features& other) const noexcept {
-  ring_features rest;
-  for (const auto& feature : named_features) {
-    rest.*feature.member = this->*feature.member && !(other.*feature.member);
-  }
-  return rest;
-}
-
-std::vector<std::string> ring_features::names() const {
-  std::vector<std::string> names;
-  for (const auto& feature : named_features) {
-    if (this->*feature.member) names.emplace_back(feature.name);
-  }
-  return names;
-}
-
-std::vector<std::string> ring_features::substitutions() const {
-  std::vector<std::string> lines;
-  for (const auto& feature : named_features) {
-    if (!(this->*feature.member) && *feature.substitution != '\0') {
-      lines.emplace_back(feature.substitution);
-    }
-  }
-  return lines;
-}
-
-ring_features all_ring_features() noexcept { return features_newer_than({}); }
-
-ring_features features_newer_than(kernel_version version) noexcept {
-  ring_features newer;
-  for (const auto& feature : named_features) newer.*feature.member = feature.since > version;
-  return newer;
-}
-
-std::vector<kernel_version> operation_ceilings() {
-  std::set<kernel_version> versions = {with_restrictions};
-  for (const auto& opcode : ring_opcodes) versions.insert(opcode.since);
-  for (const auto& feature : named_features) versions.insert(feature.since);
-  return {versions.begin(), versions.end()};
-}
-
-ring_support probe_ring(std::optional<kernel_version> ceiling) {
-  ring_support support;
-  io_uring ring{};
-  uring_options options;
-  options.entries = 8;
-  options.ceiling = ceiling;
-  if (const int error = open_ring(ring, normalised(options), support); error != 0) {
-    auto found = explain_setup(error);
-    support.why = std::move(found.why);
-    support.advice = std::move(found.advice);
-    return support;
-  }
-  support.available = true;
-  // A ring takes DEFER_TASKRUN or COOP_TASKRUN, and a kernel that has the first has the second.
-  if (support.features.defer_taskrun) support.features.coop_taskrun = true;
-  if (ceiling) try_opcodes(ring, *ceiling, support);
-  io_uring_queue_exit(&ring);
-  return support;
-}
 
 std::unique_ptr<engine> make_uring_engine(const uring_options& options) {
   return std::make_unique<uring_engine>(options);

@@ -5,6 +5,7 @@
 #include "filemap/io/ring_support.hpp"
 #include "filemap/io/unique_fd.hpp"
 
+#include "io/ring_setup.hpp"
 #include "testing.hpp"
 
 #include <algorithm>
@@ -18,6 +19,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <functional>
+#include <initializer_list>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <memory>
@@ -572,6 +574,10 @@ TEST_F(uring_engine_test, an_iovec_outlives_its_submission) {
 
 // --- chains
 
+bool has(const std::vector<std::string>& lines, std::string_view line) {
+  return std::find(lines.begin(), lines.end(), line) != lines.end();
+}
+
 /// Is a chain of these the kernel's from its start on?
 bool is_the_kernels(engine& engine, const std::vector<io_request>& members,
                     link_kind link = link_kind::link) {
@@ -593,7 +599,18 @@ TEST_F(uring_engine_test, a_chain_that_the_kernel_can_have_is_the_kernels) {
   const auto sync = io_request::fsync(fd.get());
   EXPECT_TRUE(is_the_kernels(*engine, {write, sync}));
   EXPECT_TRUE(is_the_kernels(*engine, std::vector(8, write)));
-  EXPECT_TRUE(is_the_kernels(*small(all_ring_features()), {write, sync})) << "5.3 has links";
+}
+
+// Up to 5.10 a chain goes on behind a bad descriptor, and on 5.4 what is behind its head can fail
+// with EFBIG.
+TEST_F(uring_engine_test, a_chain_is_run_member_by_member_where_the_kernel_does_not_keep_it) {
+  const unique_fd fd(::memfd_create("chain", MFD_CLOEXEC));
+  const auto write = io_request::write(fd.get(), 0, bytes("a"));
+  ring_features without;
+  without.links = true;
+  EXPECT_FALSE(is_the_kernels(*small(without), {write, write}));
+  EXPECT_FALSE(is_the_kernels(*small(features_newer_than({5, 10})), {write, write}));
+  EXPECT_TRUE(has(small(without)->traits().substitutions, "chains member by member"));
 }
 
 TEST_F(uring_engine_test, a_chain_that_the_kernel_cannot_have_is_run_member_by_member) {
@@ -613,10 +630,6 @@ TEST_F(uring_engine_test, a_chain_that_the_kernel_cannot_have_is_run_member_by_m
 }
 
 // --- features
-
-bool has(const std::vector<std::string>& lines, std::string_view line) {
-  return std::find(lines.begin(), lines.end(), line) != lines.end();
-}
 
 TEST_F(uring_engine_test, what_replaces_the_features_that_5_4_lacks_is_reported) {
   const auto traits = small(all_ring_features())->traits();
@@ -670,6 +683,69 @@ TEST(ring_features, a_difference_is_what_the_first_has_and_the_second_has_not) {
   EXPECT_TRUE(ring_features{}.minus(all).names().empty());
   EXPECT_EQ(all.names().size(), sizeof(ring_features)) << "a feature has no name";
   EXPECT_TRUE(all.substitutions().empty());
+}
+
+// --- what the kernel lists and does otherwise
+
+/// A ring that says of itself to be 5.6's and lets nothing in but these.
+class ring_of_5_6 {
+ public:
+  ring_of_5_6(std::initializer_list<int> operations, std::uint8_t flags) {
+    io_uring_params params{};
+    params.flags = IORING_SETUP_R_DISABLED;
+    if (::io_uring_queue_init_params(8, &ring_, &params) != 0) return;
+    made_ = true;
+    ring_.features &= ~static_cast<unsigned>(IORING_FEAT_SQPOLL_NONFIXED);
+    std::vector<io_uring_restriction> allowed(1);
+    allowed[0].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+    allowed[0].sqe_flags = flags;
+    for (const int operation : operations) {
+      auto& entry = allowed.emplace_back();
+      entry.opcode = IORING_RESTRICTION_SQE_OP;
+      entry.sqe_op = static_cast<std::uint8_t>(operation);
+    }
+    restricted_ = did(IORING_REGISTER_RESTRICTIONS, allowed.data(), allowed.size()) &&
+                  did(IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
+  }
+  ring_of_5_6(const ring_of_5_6&) = delete;
+  ring_of_5_6& operator=(const ring_of_5_6&) = delete;
+  ~ring_of_5_6() {
+    if (made_) io_uring_queue_exit(&ring_);
+  }
+
+  bool restricted() const noexcept { return restricted_; }
+  ring_features tried() {
+    auto features = all_ring_features();
+    EXPECT_TRUE(try_operations(ring_, features));
+    return features;
+  }
+
+ private:
+  bool did(unsigned what, void* entries, std::size_t count) const {
+    return ::syscall(SYS_io_uring_register, ring_.ring_fd, what, entries, count) == 0;
+  }
+
+  io_uring ring_{};
+  bool made_ = false;
+  bool restricted_ = false;
+};
+
+TEST_F(uring_engine_test, an_operation_that_is_listed_is_tried_before_it_is_believed) {
+  ring_of_5_6 refuses({IORING_OP_NOP, IORING_OP_FSYNC}, IOSQE_IO_LINK);
+  if (!refuses.restricted()) GTEST_SKIP() << "IORING_REGISTER_RESTRICTIONS needs Linux 5.10";
+  const auto left = refuses.tried();
+  EXPECT_FALSE(left.statx);
+  EXPECT_FALSE(left.open);
+  EXPECT_TRUE(left.links);
+  EXPECT_TRUE(left.read_write) << "what no kernel was seen to do otherwise is not tried";
+
+  ring_of_5_6 takes({IORING_OP_NOP, IORING_OP_FSYNC, IORING_OP_STATX, IORING_OP_OPENAT},
+                    IOSQE_IO_LINK);
+  const auto before = open_descriptors();
+  const auto all = takes.tried();
+  EXPECT_EQ(open_descriptors(), before);
+  EXPECT_TRUE(all.statx);
+  EXPECT_TRUE(all.open);
 }
 
 // --- ceilings

@@ -53,9 +53,10 @@ class engine {
   /// else and before the loop's next turn. Members begin in order, each when the one before it has
   /// ended; a chain that breaks completes the rest with -ECANCELED. Only the first member may
   /// drain. A delay of the first holds the whole chain back. On a ring, a chain is one run of
-  /// linked submissions, if the kernel has all that its members ask for and the submission queue's
-  /// size is not less than its length; otherwise, and on the other engines, each member is
-  /// submitted when the one before it has completed.
+  /// linked submissions, if the kernel keeps chains as it should (`ring_features::links`), has all
+  /// that the members ask for, and the submission queue's size is not less than the chain's length;
+  /// otherwise, and on the other engines, each member is submitted when the one before it has
+  /// completed.
   virtual void start(io_op& op) noexcept = 0;
 
   /// Blocks until at least one operation has completed and moves all that have to the end of

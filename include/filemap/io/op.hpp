@@ -41,6 +41,11 @@ inline constexpr std::size_t opcode_count = 18;
 
 std::string_view to_string(opcode code) noexcept;
 
+/// Waits for something outside of the engine, which may never happen.
+constexpr bool is_wait(opcode code) noexcept {
+  return code == opcode::read_event || code == opcode::sleep;
+}
+
 /// Positions that are not offsets. `at_end` needs a descriptor opened with O_APPEND.
 inline constexpr std::int64_t at_cursor = -1;
 inline constexpr std::int64_t at_end = -2;

@@ -13,17 +13,17 @@ namespace filemap {
 /// the engine needs has a substitute.
 struct ring_features {
   bool read_write = false;    ///< READ and WRITE (5.6); else READV and WRITEV
-  bool statx = false;         ///< STATX (5.6); else the system call
+  bool statx = false;         ///< STATX of a descriptor (5.7); else the system call
   bool truncate = false;      ///< FTRUNCATE (6.9); else the system call
   bool allocate = false;      ///< FALLOCATE (5.6); else the system call
   bool advise = false;        ///< FADVISE (5.6); else the system call
-  bool open = false;          ///< OPENAT (5.6); else the system call
+  bool open = false;          ///< OPENAT below an O_PATH directory (5.7); else the system call
   bool close = false;         ///< CLOSE (5.6); else the system call
   bool rename = false;        ///< RENAMEAT (5.11); else the system call
   bool unlink = false;        ///< UNLINKAT (5.11); else the system call
   bool cursor = false;        ///< offset -1 is the file's position (5.6); else the system call
   bool async_cancel = false;  ///< ASYNC_CANCEL (5.5); else the loop's thread waits for time
-  bool hardlink = false;      ///< IOSQE_IO_HARDLINK (5.5); else a chain is given member by member
+  bool links = false;         ///< a bad descriptor breaks a chain (5.18); else member by member
   bool force_async = false;   ///< IOSQE_ASYNC (5.6)
   bool event_read = false;  ///< a READ of an empty eventfd waits (5.7); else the loop's thread does
   bool no_drop = false;     ///< completions beyond the CQ are kept (5.5)
