@@ -112,10 +112,17 @@ bool machine::go_on(const operation& op, how way) {
   return way.sees == view::as_it_is && !way.bad_descriptor && !way.fails && call(op);
 }
 
-// One thread that executes each operation inside its submission; the others run in between.
+// One thread that executes each operation inside its submission; the others run when the process
+// waits for the loop's next turn, as it does for an operation's completion and for a permit.
 bool machine::run_next(std::size_t process) {
-  const auto& unit = unit_of(now_, process);
-  return unit.grouped ? run_group(unit) : run_now(layout_.operations[unit.first]);
+  bool moved = false;
+  waits_for_turn_ = false;
+  while (!waits_for_turn_ && !has_ended(now_, process)) {
+    const auto& unit = unit_of(now_, process);
+    if (!(unit.grouped ? run_group(unit) : run_now(layout_.operations[unit.first]))) break;
+    moved = true;
+  }
+  return moved;
 }
 
 bool machine::run_now(const operation& op) {
@@ -189,6 +196,7 @@ bool machine::call(const operation& op) {
     const auto permit = static_cast<word>(1U << op.what.operand);
     if ((now_[layout_.edges] & permit) == 0) return false;
     now_[layout_.edges] &= static_cast<word>(~permit);
+    waits_for_turn_ = true;
     return returns(op, {});
   }
   if (verb == verb::clone) return clone(op);
@@ -220,6 +228,7 @@ void machine::submit(const operation& op) {
   const auto file = has_number ? file_behind(op.handle) : word{0};
   now_[op.status] = static_cast<word>(file << file_shift);
   set_phase(op, phase::submitted);
+  waits_for_turn_ = true;
   if (op.order != no_word) now_[op.order] = static_cast<word>(last_order() + 1U);
 }
 

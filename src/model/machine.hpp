@@ -360,6 +360,7 @@ class machine {
   std::vector<std::vector<std::set<std::int64_t>>> results_;
   excess_set used_;
   bool out_of_values_ = false;
+  bool waits_for_turn_ = false;  // of the process that runs, on the sync engine
 
   std::vector<word> now_;   // the state that is being made
   std::vector<word> from_;  // of which
