@@ -219,8 +219,10 @@ class litmus_subject::run final : private process_gate {
   bool stops(std::size_t process, std::size_t at) override {
     if (abandons_) return false;
     if (!at_once_) return depends_.begins_visibly(process, at);
-    // To wait takes a turn, and does nothing else.
-    if (setup_.test.processes[process].body[at].what == verb::wait) return false;
+    if (setup_.test.processes[process].body[at].what == verb::wait) {
+      had_turn_[process] = true;  // that takes a turn, and does nothing else
+      return false;
+    }
     return had_turn_[process];
   }
   void stopped(std::size_t process, std::size_t at, std::coroutine_handle<> awaiting) override {
