@@ -41,7 +41,6 @@ constexpr std::uint64_t process_bit(std::size_t process) noexcept {
 constexpr std::size_t sequencer = 2 * max_files + max_handles + max_processes;
 static_assert(sequencer < 64);
 
-bool only_reads(verb verb) noexcept { return verb == verb::read || verb == verb::statx; }
 // It asks a write-behind handle for nothing but its descriptor.
 bool passes_by(verb verb) noexcept { return verb == verb::statx || verb == verb::drop_cache; }
 
@@ -212,7 +211,7 @@ class dependence::analysis {
     }
     if (!uses_handle(statement.what) || statement.what == verb::flush) return {};
     const auto files = files_[named_by(test_, statement.operand)];
-    return only_reads(statement.what) ? footprint{files, 0} : footprint{0, files};
+    return only_looks(statement.what) ? footprint{files, 0} : footprint{0, files};
   }
 
   const test& test_;
