@@ -49,11 +49,11 @@ void compare_nops(bench::side_by_side& bench) {
   const auto engine = make_uring_engine();
   bench::plain_ring ring;
   bench.compare(
-      "nop, 1 in flight", 1, bench::at_least(0.90),
+      "nop, 1 in flight", 1, bench::at_most_extra(30),
       [&](std::uint64_t count) { run(*engine, await_nops(*engine, count)); },
       [&](std::uint64_t count) { plain_nops(ring, 1, count); });
   bench.compare(
-      "nop, 64 in flight", 64, bench::at_most_extra(40),
+      "nop, 64 in flight", 64, bench::at_most_extra(25),
       [&](std::uint64_t count) { run(*engine, await_nops_in_lanes(*engine, 64, count)); },
       [&](std::uint64_t count) { plain_nops(ring, 64, count); });
 }

@@ -697,6 +697,22 @@ TEST_P(engine_conformance, a_short_read_breaks_a_link_and_not_a_hard_link) {
   EXPECT_EQ(contents(fd.get()), "abcx");
 }
 
+TEST_P(engine_conformance, a_short_write_breaks_a_link) {
+  const auto fd = open("file", O_RDWR);
+  const file_size_limit five(5);
+  std::deque<noted_op> ops;
+  // A stall keeps the chain from the kernel: the sequencer must know it too.
+  for (const nanoseconds delay : {0ns, 1ns}) {
+    auto late = io_request::fsync(fd.get());
+    late.delay = delay;
+    start_chain(io(), ops, {io_request::write(fd.get(), 0, bytes("0123456789")), late});
+    drain(io());
+    EXPECT_EQ(ops.front().result(), io_result{5});
+    EXPECT_EQ(ops.back().result(), cancelled);
+    ops.clear();
+  }
+}
+
 TEST_P(engine_conformance, a_failure_cancels_nothing_behind_a_hard_link) {
   const auto fd = open("file", O_RDWR | O_APPEND);
   const auto append = io_request::write(fd.get(), at_end, bytes("x"));
@@ -898,6 +914,44 @@ TEST_P(engine_conformance, a_drained_operation_does_not_wait_for_a_notification)
   edge.notify_one();
   drain(io());
   EXPECT_EQ(wait.result(), a_permit);
+}
+
+TEST_P(engine_conformance, a_wait_that_ends_lets_no_drained_operation_begin_early) {
+  if (!GetParam().keeps_time) GTEST_SKIP() << "time is the chooser's";
+  const auto fd = open("file", O_RDWR);
+  notify edge(io());
+  edge.notify_one();
+  auto late = io_request::write(fd.get(), 0, bytes("late"));
+  late.delay = 20ms;
+  std::vector<const noted_op*> order;
+  noted_op write(late, &order);
+  noted_op wait(io_request::read_event(edge.fd()));
+  noted_op drains(drained(io_request::fsync(fd.get())), &order);
+  io().start(write);
+  io().start(wait);
+  io().start(drains);
+  drain(io());
+  EXPECT_EQ(order, (std::vector<const noted_op*>{&write, &drains}));
+}
+
+TEST_P(engine_conformance, an_operation_that_was_cancelled_in_its_place_runs_when_started_again) {
+  const auto fd = open("file", O_RDWR | O_APPEND);
+  notify edge(io());
+  const auto append = io_request::write(fd.get(), at_end, bytes("x"));
+  noted_op first(linked(io_request::read_event(edge.fd())));
+  noted_op second(append);
+  io().start(first);
+  io().start(second);
+  pass_a_turn();
+  io().cancel(second);
+  edge.notify_one();
+  drain(io());
+  EXPECT_EQ(second.result(), cancelled);
+  second.reuse(append);
+  io().start(second);
+  drain(io());
+  EXPECT_EQ(second.result(), io_result{1});
+  EXPECT_EQ(contents(fd.get()), "x");
 }
 
 TEST_P(engine_conformance, a_drained_operation_can_be_cancelled) {

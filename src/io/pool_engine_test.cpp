@@ -12,11 +12,15 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <deque>
 #include <fcntl.h>
+#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -274,6 +278,50 @@ TEST(pool_engine_death_test, work_that_no_thread_can_be_started_for_fails_the_en
       ExitedWithCode(1), "system_error 11: .*cannot start a thread.*ulimit -u");
 }
 
+/// Processor time of this thread.
+nanoseconds time_used() {
+  timespec used{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return std::chrono::seconds{used.tv_sec} + nanoseconds{used.tv_nsec};
+}
+
+TEST_F(pool_engine_test, a_loop_that_a_worker_has_woken_sleeps_again) {
+  make({.threads = 1});
+  auto& pipe = pipes_.emplace_back();
+  auto& read = start(pipe.read());
+  const auto self = std::to_string(::syscall(SYS_gettid));
+  std::thread releasing([&] {
+    eventually([&] { return state_of(self) == 'S'; });
+    pipe.release();  // and the worker rings
+  });
+  while (read.completions == 0) turn(io());
+  releasing.join();
+  constexpr nanoseconds asleep = 100ms;
+  const auto before = time_used();
+  EXPECT_EQ(perform_alone(io(), io_request::sleep(asleep)), io_result{0});
+  EXPECT_LT(time_used() - before, asleep / 2);
+}
+
+/// Of this thread, from /proc: a bit a signal, from 1 on.
+std::uint64_t signals_blocked_in(const std::string& thread) {
+  std::ifstream status("/proc/self/task/" + thread + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("SigBlk:")) return std::stoull(line.substr(7), nullptr, 16);
+  }
+  return 0;
+}
+
+TEST_F(pool_engine_test, workers_take_no_signals) {
+  make({});
+  EXPECT_EQ(perform_alone(io(), io_request::fsync(fd_.get())), io_result{0});
+  ASSERT_EQ(workers().size(), 1U);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGALRM, SIGCHLD, SIGXFSZ}) {
+    const auto bit = std::uint64_t{1} << static_cast<unsigned>(signal - 1);
+    EXPECT_NE(signals_blocked_in(workers().front()) & bit, 0U) << signal;
+    EXPECT_EQ(signals_blocked_in(std::to_string(::syscall(SYS_gettid))) & bit, 0U) << signal;
+  }
+}
+
 // --- waiting
 
 task<> hops_sleeps_and_releases(engine& engine, blocking_pipe& pipe) {
@@ -323,6 +371,21 @@ TEST_F(pool_engine_test, at_the_end_mandatory_operations_run_and_others_are_canc
   }
   EXPECT_EQ(contents(fd_.get()), "mandatory");
   EXPECT_TRUE(eventually([this] { return workers().empty(); }));
+}
+
+TEST_F(pool_engine_test, an_acknowledged_write_lands_although_the_file_and_the_pool_go) {
+  make({.threads = 1});
+  auto busy = io_request::fsync(fd_.get());
+  busy.delay = 10ms;  // so that the write is queued
+  start(busy);
+  auto file = make_write_behind_file(io(), open_file(directory_ / "other", O_RDWR | O_CREAT));
+  auto write = file->write(20, bytes("acknowledged"));
+  write.start();
+  ASSERT_TRUE(write.done());
+  EXPECT_EQ(write.result(), io_result{12});
+  file.reset();
+  engine_.reset();
+  EXPECT_EQ(std::filesystem::file_size(directory_ / "other"), 32U);
 }
 
 TEST_F(pool_engine_test, a_pool_whose_workers_have_all_retired_can_be_destroyed) {

@@ -313,6 +313,7 @@ class uring_engine final : public engine {
     return waits(op) || bounded_count_ + count <= capacity_;
   }
   bool belongs_into_room(const io_op& op) const noexcept {
+    if (!waits(op)) return false;
     if (op.way.stalling || op.request.code == opcode::sleep) return !features_.async_cancel;
     return op.request.code == opcode::read_event && (op.way.polling || !features_.event_read);
   }
@@ -346,7 +347,7 @@ class uring_engine final : public engine {
     prep(sqe, op);
     op.hand_over();
     in_ring_.push(op);
-    if (unpublished_ == nullptr) unpublished_ = &op;
+    if (op.timed && unpublished_ == nullptr) unpublished_ = &op;
     ++in_ring_count_;
     if (!waits(op)) ++bounded_count_;
   }
@@ -497,6 +498,7 @@ class uring_engine final : public engine {
 
   // Stamps what the next submission publishes, all with one reading of the clock.
   void publish() noexcept {
+    if (unpublished_ == nullptr) return;
     instant now{};
     for (auto* op = std::exchange(unpublished_, nullptr); op != nullptr; op = op->next) {
       if (!op->timed || op->way.stalling) continue;
@@ -577,9 +579,10 @@ class uring_engine final : public engine {
     assert(in_ring_count_ >= count && bounded_count_ <= in_ring_count_ - count);
     in_ring_count_ -= count;
     if (count > 0) refusals_ = 0;
-    // Behind nothing: what was already started goes before what waits for its first turn.
-    again.append(backlog_);
-    backlog_.append(again);
+    if (!again.empty()) {  // what was already started goes before what waits for its first turn
+      again.append(backlog_);
+      backlog_.append(again);
+    }
     if (unheeded) ask_cancellations_later();
     return count;
   }
@@ -672,7 +675,8 @@ class uring_engine final : public engine {
   }
 
   void ask_owed_cancellations() noexcept {
-    if (!std::exchange(cancellations_owed_, false)) return;
+    if (!cancellations_owed_) return;
+    cancellations_owed_ = false;
     for (auto* op = in_ring_.front(); op != nullptr; op = op->next) {
       if (op->way.cancelled) ask_cancellation(*op);
     }
@@ -690,7 +694,7 @@ class uring_engine final : public engine {
   std::size_t in_ring_count_ = 0;  // SQEs whose CQE has not been reaped, our own included
   std::size_t bounded_count_ = 0;  // of these, operations that end by themselves
   op_queue in_ring_;               // in the order of their SQEs
-  io_op* unpublished_ = nullptr;   // the first in it that no submission has published yet
+  io_op* unpublished_ = nullptr;   // the first timed one in it that no submission has published yet
   op_queue backlog_;
   waiting_room room_;
   op_queue ready_;
