@@ -37,22 +37,40 @@ void contents::append(slice next) {
   if (next.size == 0) return;
   if (has_no_offset(next.pattern)) next.offset = 0;
   size_ += next.size;
-  if (!slices_.empty() && continues(slices_.back(), next)) {
-    slices_.back().size += next.size;
+  auto& slices = own();
+  if (!slices.empty() && continues(slices.back(), next)) {
+    slices.back().size += next.size;
   } else {
-    slices_.push_back(std::move(next));
+    slices.push_back(std::move(next));
   }
 }
 
+std::vector<slice>& contents::own() {
+  if (slices_ == nullptr) {
+    slices_ = std::make_shared<std::vector<slice>>();
+  } else if (slices_.use_count() > 1) {
+    slices_ = std::make_shared<std::vector<slice>>(*slices_);
+  }
+  return *slices_;
+}
+
+std::strong_ordering operator<=>(const contents& a, const contents& b) noexcept {
+  const auto left = a.slices();
+  const auto right = b.slices();
+  const auto order =
+      std::lexicographical_compare_three_way(left.begin(), left.end(), right.begin(), right.end());
+  return order != 0 ? order : a.size_ <=> b.size_;
+}
+
 void contents::append(const contents& more) {
-  for (const auto& slice : more.slices_) append(slice);
+  for (const auto& slice : more.slices()) append(slice);
 }
 
 contents contents::read(std::uint64_t offset, std::uint64_t size) const {
   contents part;
   const auto end = size > size_ ? size_ : std::min(offset + size, size_);
   std::uint64_t begin = 0;
-  for (const auto& slice : slices_) {
+  for (const auto& slice : slices()) {
     const auto from = std::max(begin, offset);
     const auto to = std::min(begin + slice.size, end);
     if (from < to) part.append(part_of(slice, from - begin, to - from));
@@ -64,8 +82,8 @@ contents contents::read(std::uint64_t offset, std::uint64_t size) const {
 contents contents::mixed(const contents& one, const contents& other) {
   contents mixture;
   for (std::uint64_t at = 0; at < one.size();) {
-    const auto left = one.read(at, one.size()).slices_.front();
-    const auto right = other.read(at, other.size()).slices_.front();
+    const auto left = one.read(at, one.size()).slices().front();
+    const auto right = other.read(at, other.size()).slices().front();
     std::vector<pattern_place> places = left.or_from;
     places.push_back(left.place());
     places.push_back(right.place());
@@ -83,9 +101,10 @@ contents contents::mixed(const contents& one, const contents& other) {
 bool contents::may_be(const contents& bytes) const {
   if (size_ != bytes.size_) return false;
   std::uint64_t begin = 0;
-  for (const auto& slice : slices_) {
+  for (const auto& slice : slices()) {
     std::uint64_t within = 0;
-    for (const auto& part : bytes.read(begin, slice.size).slices_) {
+    const auto here = bytes.read(begin, slice.size);
+    for (const auto& part : here.slices()) {
       const auto gives = [&](pattern_place place) { return moved(place, within) == part.place(); };
       if (part.is_mixture() || !(gives(slice.place()) ||
                                  std::any_of(slice.or_from.begin(), slice.or_from.end(), gives))) {

@@ -26,14 +26,14 @@ class interner {
       numbers_.erase(found);
       return no_word;
     }
-    values_.push_back(value);
+    values_.push_back(&found->first);
     return next;
   }
-  const Value& operator[](word number) const noexcept { return values_[number]; }
+  const Value& operator[](word number) const noexcept { return *values_[number]; }
 
  private:
   std::unordered_map<Value, word, Hash> numbers_;
-  std::vector<Value> values_;
+  std::vector<const Value*> values_;  // keys of `numbers_`
 };
 
 }  // namespace filemap::litmus

@@ -331,18 +331,39 @@ void machine::clear_words(const operation& op) noexcept {
 }
 
 void machine::note_result(const operation& op, const ending& end) {
-  results_[op.process][op.in_body].insert(end.res);
+  auto& results = results_[op.process][op.in_body];
+  if (std::find(results.begin(), results.end(), end.res) == results.end()) {
+    results.push_back(end.res);
+  }
   if (op.what.result < 0) return;
   const auto at = static_cast<std::size_t>(op.what.result);
   const auto& fields = observed_.registers[at];
   if (!fields.res && !fields.size && !fields.data) return;
-  register_value value;
-  value.set = true;
-  if (fields.res) value.res = end.res;
-  if (fields.size) value.size = end.size;
-  if (fields.data) value.data = contents_[end.data];
-  value.failed = end.res < 0 && (fields.size || fields.data);
-  now_[layout_.registers + at] = checked(values_.number(value));
+  // A statx has a size, a read has data, and neither comes near 2^25.
+  static_assert(max_registers <= std::size_t{1} << 6U && max_file_size < std::uint64_t{1} << 25U);
+  const auto looked_at = std::max<std::uint64_t>(end.size, end.data);
+  const auto what = static_cast<std::uint64_t>(at) << 58U | looked_at << 32U |
+                    static_cast<std::uint32_t>(end.res);
+  const auto [found, is_new] = registers_.try_emplace(what, word{0});
+  if (is_new) {
+    register_value value;
+    value.set = true;
+    if (fields.res) value.res = end.res;
+    if (fields.size) value.size = end.size;
+    if (fields.data) value.data = contents_[end.data];
+    value.failed = end.res < 0 && (fields.size || fields.data);
+    found->second = checked(values_.number(value));
+  }
+  now_[layout_.registers + at] = found->second;
+}
+
+std::vector<std::vector<std::set<std::int64_t>>> machine::results() const {
+  std::vector<std::vector<std::set<std::int64_t>>> all;
+  for (const auto& process : results_) {
+    auto& statements = all.emplace_back();
+    for (const auto& results : process) statements.emplace_back(results.begin(), results.end());
+  }
+  return all;
 }
 
 word machine::checked(word number) noexcept {
@@ -371,8 +392,7 @@ void machine::set_contents(word file, word number) {
     const auto at = page_to_copy(reader);
     if (reader.held != no_word && is_held_back(contents_[now_[reader.held]], at.position)) return;
     auto& page = now_[reader.copying];
-    page =
-        checked(contents_.number(contents::mixed(contents_[page], page_in(contents_[number], at))));
+    page = mixed(page, page_in(number, at));
   });
 }
 
@@ -388,7 +408,7 @@ void machine::take_out(word file, std::uint64_t from, std::uint64_t to) {
     for (auto page = first; page < last; page += page_size) {
       if (is_held_back(held, page)) continue;
       if (held.size() < page) held.append({unknown_bytes, 0, page - held.size()});
-      overwrite(held, page, page_in(before, {page, page_size}));
+      overwrite(held, page, contents_[page_in(contents_of(file), {page, page_size})]);
     }
     now_[reader.held] = checked(contents_.number(held));
   });
@@ -635,69 +655,79 @@ machine::piece machine::page_to_copy(const operation& op) const noexcept {
   return {begin, end > begin ? end - begin : 0};
 }
 
-contents machine::page_in(const contents& file, const piece& at) const {
-  auto page = file.read(at.position, at.size);
-  page.append({zeros, 0, at.size - page.size()});
-  return page;
+// The page, with zeros where the file has ended.
+word machine::page_in(word file, const piece& at) {
+  static_assert(max_file_size <= std::uint64_t{1} << 24U && page_size <= std::uint64_t{1} << 12U);
+  const auto what = static_cast<std::uint64_t>(file) << 40U | at.position << 16U | at.size;
+  return made_once(pages_, what, [&] {
+    auto page = contents_[file].read(at.position, at.size);
+    page.append({zeros, 0, at.size - page.size()});
+    return page;
+  });
+}
+
+word machine::mixed(word one, word other) {
+  if (one == other) return one;
+  return made_once(mixtures_, static_cast<std::uint64_t>(one) << 16U | other,
+                   [&] { return contents::mixed(contents_[one], contents_[other]); });
+}
+
+// What there will be of the page when the other operation has done what it is doing to the file.
+word machine::page_behind(const operation& other, word file, const piece& at) {
+  if (other.what.what == verb::truncate) return page_in(now_[other.before], at);
+  if (!lands_in_no_order(other)) {
+    return page_in(changed_by(other, file, next_piece(other, file)), at);
+  }
+  const auto done = number_at(other.moved);
+  auto after = contents_[contents_of(file)];
+  after.write(position_of(other, file),
+              {other.what.data.pattern, other.what.data.offset + chunk_begin(other) + done,
+               chunk_size(other) - done});
+  return page_in(checked(contents_.number(after)), at);
+}
+
+bool machine::lands_in_no_order(const operation& op) const noexcept {
+  return op.direct && is_write(op.what.what);
+}
+
+bool machine::is_changing(const operation& op, word file) const noexcept {
+  return phase_of(op) == phase::executing && file_of(op) == file && !is(op, is_split) &&
+         (flux_of(op) != flux::none || lands_in_no_order(op));
 }
 
 // What there may be of the page while others are just changing it. Neither side holds a lock while
 // it copies. What a read has seen of a change every later one sees.
-std::optional<contents> machine::page_seen(const operation& op, word file, const piece& at,
-                                           view sees) {
-  const auto& now = contents_[contents_of(file)];
-  if (op.held != no_word && is_held_back(contents_[now_[op.held]], at.position)) {
-    if (sees == view::held) return page_in(contents_[now_[op.held]], at);
-    if (now.size() <= page_begin(at.position)) return std::nullopt;
-  } else if (sees == view::held) {
-    return std::nullopt;
+machine::sight machine::page_seen(const operation& op, word file, const piece& at) {
+  sight seen;
+  const auto now = contents_of(file);
+  if (op.held != no_word && now_[op.held] != 0) {
+    const bool is_held = is_held_back(contents_[now_[op.held]], at.position);
+    if (is_held) seen.held = page_in(now_[op.held], at);
+    if (is_held && contents_[now].size() <= page_begin(at.position)) return seen;
   }
   const auto page = page_in(now, at);
-  auto mixture = page;
-  const operation* changing = nullptr;  // the one that changes page by page
-  contents changed;
+  seen.as_it_is = page;
+  unsigned changes = 0;
   for (const auto index : layout_.copiers) {
     const auto& other = layout_.operations[index];
-    if (&other == &op || phase_of(other) != phase::executing || file_of(other) != file) continue;
-    if (is(other, is_split)) continue;
-    const bool in_no_order = other.direct && is_write(other.what.what);
-    if (flux_of(other) == flux::none && !in_no_order) continue;
-    auto rest = page;
-    if (other.what.what == verb::truncate) {
-      rest = page_in(contents_[now_[other.before]], at);
-    } else if (in_no_order) {
-      const auto done = number_at(other.moved);
-      auto after = now;
-      after.write(position_of(other, file),
-                  {other.what.data.pattern, other.what.data.offset + chunk_begin(other) + done,
-                   chunk_size(other) - done});
-      rest = page_in(after, at);
-    } else {
-      rest = page_in(contents_[changed_by(other, file, next_piece(other, file))], at);
-    }
-    if (rest == page) continue;
-    mixture = contents::mixed(mixture, rest);
-    if (in_no_order) continue;
-    changing = &other;
-    changed = std::move(rest);
+    if (&other == &op || !is_changing(other, file)) continue;
+    const auto behind = page_behind(other, file, at);
+    if (behind == page) continue;
+    seen.as_it_is = mixed(seen.as_it_is, behind);
+    ++changes;
+    if (lands_in_no_order(other)) continue;
+    seen.changing = &other;
+    // A truncate is over in the file, and to come in the page.
+    const bool truncates = other.what.what == verb::truncate;
+    seen.before = truncates ? behind : page;
+    seen.after = truncates ? page : behind;
   }
-  if (changing == nullptr || mixture != contents::mixed(page, changed)) {
-    if (sees == view::as_it_is) return mixture;
-    return std::nullopt;
+  if (changes != 1) seen.changing = nullptr;
+  if (seen.changing != nullptr && flux_of(*seen.changing) == flux::wholly) {
+    seen.as_it_is = seen.after;
+    seen.changing = nullptr;
   }
-  // A truncate is over in the file, and to come in the page.
-  const bool truncates = changing->what.what == verb::truncate;
-  const auto& before = truncates ? changed : page;
-  const auto& after = truncates ? page : changed;
-  const auto level = flux_of(*changing);
-  if (sees == view::before) {
-    return level == flux::unseen ? std::optional(before) : std::nullopt;
-  }
-  if (level == flux::wholly) {
-    return sees == view::as_it_is ? std::optional(after) : std::nullopt;
-  }
-  set_flux(*changing, sees == view::after ? flux::wholly : flux::partly);
-  return sees == view::after ? after : mixture;
+  return seen;
 }
 
 // From here on the page may be changed by several others, one after the other.
@@ -705,29 +735,44 @@ bool machine::begin_to_copy(const operation& op) {
   if (op.copying == no_word || now_[op.copying] != 0 || !is(op, is_sized)) return false;
   const auto at = page_to_copy(op);
   if (at.size == 0) return false;
-  const auto flux_before = now_;
-  const auto page = page_seen(op, file_of(op), at, view::as_it_is);
-  now_ = flux_before;  // it has not seen anything yet
-  if (!page) return false;
-  now_[op.copying] = checked(contents_.number(*page));
+  const auto seen = page_seen(op, file_of(op), at);
+  if (seen.as_it_is == no_word) return false;
+  now_[op.copying] = seen.as_it_is;
   return true;
 }
 
 bool machine::copy_page(const operation& op, word file, view sees) {
   const auto at = page_to_copy(op);
   if (at.size == 0) return sees == view::as_it_is && complete_read(op, now_[op.taken]);
+  const auto seen = page_seen(op, file, at);
   const bool is_copying = op.copying != no_word && now_[op.copying] != 0;
-  if (is_copying && sees != view::as_it_is) return false;
-  const auto page = page_seen(op, file, at, sees);
-  if (!is_copying) return page && take_page(op, at, *page);
-  const auto& copied = contents_[now_[op.copying]];
-  return take_page(op, at, page ? contents::mixed(copied, *page) : copied);
+  switch (sees) {
+    case view::as_it_is: {
+      const auto copied = is_copying ? now_[op.copying] : seen.as_it_is;
+      if (copied == no_word) return false;
+      if (seen.changing != nullptr) set_flux(*seen.changing, flux::partly);
+      return take_page(op, at, seen.as_it_is == no_word ? copied : mixed(copied, seen.as_it_is));
+    }
+    case view::before:
+      return !is_copying && seen.changing != nullptr && flux_of(*seen.changing) == flux::unseen &&
+             take_page(op, at, seen.before);
+    case view::after:
+      if (is_copying || seen.changing == nullptr) return false;
+      set_flux(*seen.changing, flux::wholly);
+      return take_page(op, at, seen.after);
+    case view::held:
+      return !is_copying && seen.held != no_word && take_page(op, at, seen.held);
+  }
+  return false;
 }
 
-bool machine::take_page(const operation& op, const piece& at, const contents& page) {
-  auto taken = contents_[now_[op.taken]];
-  taken.append(page);
-  now_[op.taken] = checked(contents_.number(taken));
+bool machine::take_page(const operation& op, const piece& at, word page) {
+  const auto before = now_[op.taken];
+  now_[op.taken] = made_once(joined_, static_cast<std::uint64_t>(before) << 16U | page, [&] {
+    auto taken = contents_[before];
+    taken.append(contents_[page]);
+    return taken;
+  });
   if (op.copying != no_word) now_[op.copying] = 0;
   const auto moved = at.position + at.size - op.what.offset;
   set_number(op.moved, moved);

@@ -15,11 +15,11 @@
 #include "interner.hpp"
 #include "layout.hpp"
 
+#include <algorithm>
 #include <array>
 #include <bitset>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -71,9 +71,8 @@ class machine {
 
   bool ran_out_of_values() const noexcept { return out_of_values_; }
   excess_set used() const noexcept { return used_; }
-  const std::vector<std::vector<std::set<std::int64_t>>>& results() const noexcept {
-    return results_;
-  }
+  /// As model_result has them, of what has been seen until now.
+  std::vector<std::vector<std::set<std::int64_t>>> results() const;
 
  private:
   // Of an operation's status word: its phase (bits 0 and 1), its file from 1 (to bit 5; 0 when its
@@ -125,6 +124,14 @@ class machine {
     std::uint64_t position = 0;
     std::uint64_t size = 0;
   };
+  // What a read may have of a page, by the numbers of the contents.
+  struct sight {
+    word as_it_is = no_word;  // a mixture, where it is just being changed; none: it is gone
+    word before = no_word;
+    word after = no_word;
+    word held = no_word;                  // of a page that was taken out and that it still has
+    const operation* changing = nullptr;  // the one that makes `after` of `before`
+  };
 
   // --- what may happen next
   template <typename Branch>
@@ -154,10 +161,14 @@ class machine {
         branch([&] { return submit_group(unit); });
         return;
       }
+      std::uint64_t turns = 0;  // by member; `now_` is a copy of `from_` until the first branch
       for (word i = 0; i < unit.count; ++i) {
+        if (its_turn_in(unit, i)) turns |= std::uint64_t{1} << i;
+      }
+      for (word i = 0; i < unit.count; ++i) {
+        if ((turns >> i & 1U) == 0) continue;
         const auto& member = layout_.operations[unit.first + i];
-        each_way(member, branch,
-                 [&](how way) { return its_turn_in(unit, i) && execute(member, way); });
+        each_way(member, branch, [&](how way) { return execute(member, way); });
       }
     } else if (first.what.what == verb::cancel) {
       branch([&] { return cancel(first, true); });
@@ -182,7 +193,15 @@ class machine {
     }
     const auto phase = phase_in(from_, op);
     if (phase == phase::executing && op.seen != no_word) {
-      for (const auto sees : {view::before, view::after, view::held}) go({.sees = sees});
+      const bool is_beside_a_change =
+          std::any_of(layout_.copiers.begin(), layout_.copiers.end(), [&](word other) {
+            return phase_in(from_, layout_.operations[other]) == phase::executing;
+          });
+      if (is_beside_a_change) {
+        go({.sees = view::before});
+        go({.sees = view::after});
+      }
+      if (op.held != no_word && from_[op.held] != 0) go({.sees = view::held});
       branch([&] { return look_at_size_again(op); });
       branch([&] { return begin_to_copy(op); });
     }
@@ -258,11 +277,16 @@ class machine {
   void use(excess what) noexcept { used_.set(static_cast<std::size_t>(what)); }
 
   // --- files
+  // Contents that come of others, worked out once.
   template <typename Make>
-  word derived(std::uint64_t what, Make make) {
-    const auto [found, is_new] = derived_.try_emplace(what, word{0});
+  word made_once(std::unordered_map<std::uint64_t, word>& known, std::uint64_t what, Make make) {
+    const auto [found, is_new] = known.try_emplace(what, word{0});
     if (is_new) found->second = checked(contents_.number(make()));
     return found->second;
+  }
+  template <typename Make>
+  word derived(std::uint64_t what, Make make) {
+    return made_once(derived_, what, make);
   }
   std::uint64_t derivation(const operation& op, word from, std::uint64_t more) const noexcept {
     return static_cast<std::uint64_t>(index_of(op)) << 54U |
@@ -296,10 +320,14 @@ class machine {
   bool look_at_size_again(const operation& op);
   piece page_to_copy(const operation& op) const noexcept;
   bool begin_to_copy(const operation& op);
-  std::optional<contents> page_seen(const operation& op, word file, const piece& at, view sees);
-  contents page_in(const contents& file, const piece& at) const;
+  word page_in(word file, const piece& at);
+  word mixed(word one, word other);
+  word page_behind(const operation& other, word file, const piece& at);
+  bool lands_in_no_order(const operation& op) const noexcept;
+  bool is_changing(const operation& op, word file) const noexcept;
+  sight page_seen(const operation& op, word file, const piece& at);
   bool copy_page(const operation& op, word file, view sees);
-  bool take_page(const operation& op, const piece& at, const contents& page);
+  bool take_page(const operation& op, const piece& at, word page);
   bool complete_read(const operation& op, word data);
 
   // --- names, handles, groups, drains, cancellation
@@ -356,8 +384,12 @@ class machine {
 
   interner<contents, contents_hash> contents_;
   interner<register_value, value_hash> values_;
-  std::unordered_map<std::uint64_t, word> derived_;
-  std::vector<std::vector<std::set<std::int64_t>>> results_;
+  std::unordered_map<std::uint64_t, word> derived_;  // by the operation and what it found
+  std::unordered_map<std::uint64_t, word> pages_;
+  std::unordered_map<std::uint64_t, word> mixtures_;
+  std::unordered_map<std::uint64_t, word> joined_;
+  std::unordered_map<std::uint64_t, word> registers_;  // by the register and what it is set to
+  std::vector<std::vector<std::vector<std::int64_t>>> results_;
   excess_set used_;
   bool out_of_values_ = false;
   bool waits_for_turn_ = false;  // of the process that runs, on the sync engine

@@ -1,10 +1,13 @@
 #pragma once
 
+#include <algorithm>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace filemap::litmus {
@@ -44,11 +47,13 @@ inline constexpr std::uint16_t unknown_bytes = 0xffff;
 class contents {
  public:
   contents() = default;
-  explicit contents(slice only) { append(only); }
+  explicit contents(slice only) { append(std::move(only)); }
 
   std::uint64_t size() const noexcept { return size_; }
   bool empty() const noexcept { return size_ == 0; }
-  std::span<const slice> slices() const noexcept { return slices_; }
+  std::span<const slice> slices() const noexcept {
+    return slices_ != nullptr ? std::span<const slice>(*slices_) : std::span<const slice>();
+  }
 
   void append(slice next);
   /// As pwrite(2) does: a gap before `offset` becomes zeros.
@@ -66,11 +71,16 @@ class contents {
   /// Are these bytes, which are no mixture, among those that this mixture may be?
   bool may_be(const contents& bytes) const;
 
-  friend bool operator==(const contents&, const contents&) = default;
-  friend auto operator<=>(const contents&, const contents&) = default;
+  friend bool operator==(const contents& a, const contents& b) noexcept {
+    return a.size_ == b.size_ &&
+           (a.slices_ == b.slices_ || std::ranges::equal(a.slices(), b.slices()));
+  }
+  friend std::strong_ordering operator<=>(const contents& a, const contents& b) noexcept;
 
  private:
-  std::vector<slice> slices_;
+  std::vector<slice>& own();
+
+  std::shared_ptr<std::vector<slice>> slices_;  // by all copies, until one of them changes
   std::uint64_t size_ = 0;
 };
 
