@@ -537,7 +537,7 @@ TEST(usage_error, is_one_line_that_names_the_option_its_value_and_what_is_expect
       {{"-m", "sync", "--no-defer-taskrun"}, "--no-defer-taskrun:", "none of the modes has a ring"},
       {{"-m", "sync", "--iosqe-async"}, "--iosqe-async:", "none of the modes has a ring"},
       {{"-m", "tokio-fs", "--ops", "5.4"}, "--ops:", "none of the modes has a ring"},
-      {{"--ops", "5.8"}, "--ops 5.8:", "name one of these: 5.4, 5.5, 5.6, 5.7, 5.10, 5.11, 5.19,"},
+      {{"--ops", "5.8"}, "--ops 5.8:", "name one of these: 5.4, 5.5, 5.6, 5.7, 5.10, 5.11, 5.18, 5.19,"},
       {{"--ops", "5.1"}, "--ops 5.1:", "name one of these: 5.4"},
       {{"--ops", "5.4.0"}, "--ops 5.4.0:", "name one of these: 5.4"},
       {{"--ops", ""}, "--ops '':", "name one of these: 5.4"},
