@@ -5,6 +5,7 @@
 
 #include "explanation.hpp"
 #include "fixed_schedule.hpp"
+#include "program_order.hpp"
 #include "search.hpp"
 #include "subject/litmus_subject.hpp"
 
@@ -107,6 +108,54 @@ void compare_with_model(const model_result& model, exploration_result& result) {
   result.deadlock_not_allowed = result.deadlocks > 0 && !model.deadlocks;
 }
 
+bool repeats(const test& test) {
+  return std::any_of(test.processes.begin(), test.processes.end(),
+                     [](const auto& process) { return process.times != 1; });
+}
+
+std::string not_searched(const test& test, const mode& mode) {
+  if (mode.engine == engine_kind::sync) return "";
+  const std::string sentence =
+      "operations were executed whole and one at a time: what is seen in the middle of one (a part "
+      "of the pages of a read or write), and what two do to each other, was not searched";
+  if (repeats(test)) return sentence;
+  const program_order order(test, mode);
+  for (const auto& first : order.places()) {
+    for (const auto& second : order.places()) {
+      if (first != second && order.may_overlap(first, second)) return sentence;
+    }
+  }
+  return "";
+}
+
+std::optional<explanation> explained(const test& test, const mode& mode,
+                                     const std::filesystem::path& dir,
+                                     const exploration_options& options,
+                                     const exploration_result& result) {
+  if (repeats(test)) return std::nullopt;
+  if (result.complete && result.violating == result.schedules) {
+    explanation none;
+    none.no_order_helps = true;
+    return none;
+  }
+  auto quick = options;  // well below a second's worth of states
+  quick.model.max_states = std::min<std::uint64_t>(options.model.max_states, 50'000);
+  auto how = search_options_of(options);
+  how.samples = 0;
+  how.limit = std::min<std::uint64_t>(options.limit, 10'000);
+  how.deadline = clock::now() + options.explain_for;
+  explanation_means means;
+  means.model = [&](const litmus::test& changed) { return model_of(changed, mode, quick); };
+  means.stopped = [&] {
+    const bool interrupted = options.interrupt != nullptr && options.interrupt->load();
+    return interrupted || clock::now() >= *how.deadline;
+  };
+  means.search = [&](const litmus::test& changed, std::shared_ptr<const model_result> model) {
+    return explored(changed, mode, dir, options.ring, how, std::move(model));
+  };
+  return explain(test, mode, *result.violation, means);
+}
+
 }  // namespace
 
 exploration_result explore(const test& test, const mode& mode, const std::filesystem::path& dir,
@@ -117,15 +166,8 @@ exploration_result explore(const test& test, const mode& mode, const std::filesy
   auto result = explored(run, plain, dir, options.ring, search_options_of(options), model);
   result.mode = mode;
   if (model != nullptr) compare_with_model(*model, result);
-  if (result.violation) {
-    const auto search = [&](const litmus::test& changed) {
-      auto fewer = search_options_of(options);
-      fewer.samples = 0;
-      fewer.limit = std::min<std::uint64_t>(options.limit, 10'000);
-      return explored(changed, plain, dir, options.ring, fewer, model_of(changed, plain, options));
-    };
-    result.why = explain(run, plain, *result.violation, search);
-  }
+  result.not_searched = not_searched(run, plain);
+  if (result.violation) result.why = explained(run, plain, dir, options, result);
   return result;
 }
 

@@ -25,24 +25,33 @@ json list(const Range& range, const Convert& convert) {
   return result;
 }
 
-std::string operation(const litmus::test& test, const litmus::step& step) {
-  return "P" + std::to_string(step.process) + ":" + to_string(test, step.what);
+std::string operation(const litmus::test& test, const litmus::executed_schedule& done,
+                      std::size_t step) {
+  return name_of(test, done.steps[step]);
 }
 
 json to_json(const litmus::test& test, const litmus::explanation& why,
              const litmus::executed_schedule& done) {
-  json mended;
-  if (why.mended_by) {
-    mended = {{"change", why.mended_by->change},
-              {"schedules", why.mended_by->schedules},
-              {"violating", why.mended_by->violating}};
+  json needed;
+  if (why.needed) {
+    needed = {
+        {"acknowledged_early", why.needed->acknowledged_early},
+        {"before", operation(test, done, why.needed->earlier)},
+        {"after", operation(test, done, why.needed->later)},
+        {"path", list(why.needed->path, [&](auto at) { return operation(test, done, at); })},
+    };
   }
+  const auto mended = list(why.mended_by, [](const auto& one) -> json {
+    return {{"change", one.change},
+            {"program", one.program},
+            {"schedules", one.schedules},
+            {"violating", one.violating}};
+  });
   return {
-      {"acknowledged_early", why.acknowledged_early},
-      {"needed_before", operation(test, done.steps[why.earlier])},
-      {"needed_after", operation(test, done.steps[why.later])},
-      {"path", list(why.path, [&](auto at) { return operation(test, done.steps[at]); })},
+      {"no_order_helps", why.no_order_helps},
+      {"needed", needed},
       {"mended_by", mended},
+      {"complete", why.complete},
   };
 }
 
@@ -69,6 +78,7 @@ json to_json(const litmus::test& test, const exploration_result& result) {
       {"cut", result.cut},
       {"sampled", result.sampled},
       {"complete", result.complete},
+      {"not_searched", known(result.not_searched)},
       {"seconds", std::chrono::duration<double>(result.spent).count()},
       {"states", states},
       {"allowed_states", result.judged ? json(result.allowed.size()) : json()},

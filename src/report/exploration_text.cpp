@@ -134,10 +134,12 @@ class writer : styled_text {
     if (!result.as_allowed()) return text + paint("31", ": not allowed by the model");
     if (result.violating > 0 || !result.complete) return text;
     const auto outcome = asks_for(test) ? "what the test asks for" : "the forbidden outcome";
-    if (result.judged && !allows_violations(test, result)) {
+    const bool forbidden = result.judged && !allows_violations(test, result);
+    if (forbidden && result.not_searched.empty()) {
       return text + paint("32", fmt::format(": {} cannot be reached", outcome));
     }
-    return text + fmt::format(": {} is not reached by whole operations, one at a time", outcome);
+    return text + fmt::format(": {} is not reached by whole operations, one at a time{}", outcome,
+                              forbidden ? ", and the model does not allow it" : "");
   }
 
   void states(const litmus::test& test, const exploration_result& result) {
@@ -165,38 +167,50 @@ class writer : styled_text {
       line("              {} drawn by probabilistic concurrency testing, --seed {}",
            plural(result.sampled, "schedule"), run.asked.seed);
     }
+    if (!result.not_searched.empty()) line("Not searched  {}", result.not_searched);
   }
 
   void why(const litmus::test& test, const exploration_result& result) {
     const auto& done = *result.violation;
     if (!result.why) {
-      line("Why           no order between two of its operations would prevent it");
       witness(test, done);
       return;
     }
     const auto& why = *result.why;
-    const auto& earlier = done.steps[why.earlier];
-    const auto& later = done.steps[why.later];
-    const auto first = to_string(test, earlier.what);
-    const auto second = to_string(test, later.what);
-    if (why.acknowledged_early) {
-      line(
-          "Why   P{}:{} was acknowledged when its bytes were queued, not when the kernel had them.",
-          earlier.process, to_string(earlier.what.what));
-      line("      needed   {} executed → {}", first, second);
-      std::string path = first + " queued";
-      for (const auto at : why.path) path += " → " + to_string(test, done.steps[at].what);
-      line("      have     {} → {}", path, second);
+    if (why.needed) {
+      needed(test, done, *why.needed);
+    } else if (why.no_order_helps) {
+      line("Why   no order of these operations helps: every schedule comes to it");
+    } else if (why.complete) {
+      line("Why   no single order between two of its operations prevents it");
     } else {
-      line("Why   Nothing orders P{}:{} and P{}:{}.", earlier.process, first, later.process,
-           second);
-      line("      needed   {} → {}", first, second);
+      line("Why   not found in the time that was taken for it");
     }
     witness(test, done);
-    if (!why.mended_by) return;
-    const auto& mended = *why.mended_by;
-    line("      mended by  {}   {} of {} {}", mended.change, mended.violating,
-         plural(mended.schedules, "schedule"), mended.schedules == 1 ? "violates" : "violate");
+    for (const auto& mended : why.mended_by) {
+      line("      mended by  {}   {} of {} {}", mended.change, mended.violating,
+           plural(mended.schedules, "schedule"), mended.schedules == 1 ? "violates" : "violate");
+    }
+    if (why.needed && !why.complete) line("      more changes were not tried, for want of time");
+  }
+
+  void needed(const litmus::test& test, const executed_schedule& done,
+              const litmus::needed_order& order) {
+    const auto& earlier = done.steps[order.earlier];
+    const auto& later = done.steps[order.later];
+    const auto first = name_of(test, earlier);
+    const auto second = name_of(test, later);
+    if (!order.acknowledged_early) {
+      line("Why   Nothing orders {} and {}.", first, second);
+      line("      needed   {} → {}", first, second);
+      return;
+    }
+    line("Why   {} was acknowledged when its bytes were queued, not when the kernel had them.",
+         first);
+    line("      needed   {} executed → {}", first, second);
+    std::string path = first + " queued";
+    for (const auto at : order.path) path += " → " + to_string(test, done.steps[at].what);
+    line("      have     {} → {}", path, second);
   }
 
   void witness(const litmus::test& test, const executed_schedule& done) {
@@ -237,6 +251,9 @@ class writer : styled_text {
     if (event.what == event::queued) return "queued";
     const auto& io = event.step->io;
     if (!io.complete()) return "";
+    if (has_size(event.step->what.what) && io.res >= 0) {
+      return fmt::format("size {}", event.step->size);
+    }
     return fmt::format("{}{}", event.what == event::executed ? "executed: " : "",
                        io.res < 0 ? "-" + error_name(io.error()) : std::to_string(io.res));
   }

@@ -49,14 +49,14 @@ bool is_shared_memory(verb verb) noexcept {
   return verb == verb::load || verb == verb::store || verb == verb::check;
 }
 
+}  // namespace
+
 const group* group_of(const process_declaration& process, std::size_t at) noexcept {
   const auto found = std::find_if(process.groups.begin(), process.groups.end(), [&](auto& group) {
-    return at >= group.first && at < group.first + group.count;
+    return at >= group.first && at < std::size_t{group.first} + group.count;
   });
   return found == process.groups.end() ? nullptr : &*found;
 }
-
-}  // namespace
 
 class dependence::analysis {
  public:

@@ -39,4 +39,7 @@ class dependence {
   std::vector<std::vector<facts>> facts_;  // by process and statement
 };
 
+/// The group that the statement is a member of; nullptr: none.
+const group* group_of(const process_declaration& process, std::size_t at) noexcept;
+
 }  // namespace filemap::litmus

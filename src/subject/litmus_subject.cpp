@@ -41,43 +41,6 @@ stepping_options execution(const mode& mode, const uring_options& ring) {
   return how;
 }
 
-// Which operation a statement becomes; nop: none.
-opcode opcode_of(verb verb) noexcept {
-  switch (verb) {
-    case verb::append:
-    case verb::write:
-      return opcode::write;
-    case verb::read:
-      return opcode::read;
-    case verb::statx:
-      return opcode::statx;
-    case verb::fsync:
-      return opcode::fsync;
-    case verb::fdatasync:
-      return opcode::fdatasync;
-    case verb::sync_range:
-      return opcode::sync_range;
-    case verb::truncate:
-      return opcode::truncate;
-    case verb::allocate:
-      return opcode::allocate;
-    case verb::punch:
-      return opcode::punch;
-    case verb::drop_cache:
-      return opcode::drop_cache;
-    case verb::open:
-      return opcode::open;
-    case verb::close:
-      return opcode::close;
-    case verb::rename:
-      return opcode::rename;
-    case verb::unlink:
-      return opcode::unlink;
-    default:
-      return opcode::nop;
-  }
-}
-
 }  // namespace
 
 class litmus_subject::run final : private process_gate {
@@ -261,7 +224,7 @@ class litmus_subject::run final : private process_gate {
     for (std::size_t i = 0; i < steps.size(); ++i) {
       const auto& step = steps[i];
       if (is_noted_[i] || step.returned != instant{}) continue;
-      if (opcode_of(step.what.what) != op.request.code || !goes_to(step, op)) continue;
+      if (traits_of(step.what.what).code != op.request.code || !goes_to(step, op)) continue;
       is_noted_[i] = true;
       return &step;
     }
@@ -286,7 +249,7 @@ class litmus_subject::run final : private process_gate {
       found->behind = early_ && op.request.mandatory && op.request.code == opcode::write;
     } else {  // what goes on with a write in parts, or is none of a statement's own
       const auto& body = setup_.test.processes[found->process].body;
-      found->is_known = found->is_known && opcode_of(body[found->at].what) == op.request.code;
+      found->is_known = found->is_known && traits_of(body[found->at].what).code == op.request.code;
     }
     found->name = next_name(stream_of(*found));
     found->number = started_++;

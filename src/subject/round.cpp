@@ -302,6 +302,7 @@ void round::end_step(std::size_t process, const statement& what, step& step, pla
   step.returned = clock::now();
   place.ended = true;
   place.res = result.res;
+  if (result.ok() && has_size(what.what)) step.size = place.status.stx_size;
   if (result.ok() || !setup_.checks) return;
   processes_[process].failed = true;
   fail(what.what, result.error());

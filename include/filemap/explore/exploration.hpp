@@ -30,7 +30,8 @@ struct exploration_options {
   std::uint64_t seed = 0;  ///< of the samples
   model_options model;     ///< that judges what is seen
   uring_options ring;      ///< of the uring modes
-  const std::atomic<bool>* interrupt = nullptr;  ///< when it becomes true no new schedule begins
+  nanoseconds explain_for = std::chrono::seconds(10);  ///< at most, for each violation
+  const std::atomic<bool>* interrupt = nullptr;        ///< when it becomes true nothing is begun
 };
 
 /// One schedule as it was executed.
@@ -45,21 +46,33 @@ struct executed_schedule {
 
 /// A change of the test, and what comes of it.
 struct mending {
-  std::string change;  ///< "flush(w) before notify(written)"
+  std::string change;   ///< "flush(w) before P0's notify(written)"
+  std::string program;  ///< the changed test, as a .litmus file
   std::uint64_t schedules = 0;
   std::uint64_t violating = 0;
 };
 
-/// Why a schedule came to a bad state: `later` executed before `earlier` had, and nothing kept it
+/// Two steps of a schedule, by index: `later` executed before `earlier` had, and nothing kept it
 /// from that.
-struct explanation {
-  std::size_t earlier = 0;  ///< indices of the schedule's steps
+struct needed_order {
+  std::size_t earlier = 0;
   std::size_t later = 0;
   bool acknowledged_early = false;  ///< the program orders them, but `earlier` had not executed
   std::vector<std::size_t> path;    ///< the steps between them by which the program orders them
-  /// The smallest change after which the model allows no bad state and the search finds none.
-  std::optional<mending> mended_by;
 };
+
+/// Why a schedule came to a bad state.
+struct explanation {
+  bool no_order_helps = false;         ///< every schedule comes to a bad state
+  std::optional<needed_order> needed;  ///< that decides: the first of `mended_by` makes it
+  /// The changes after which the model allows no bad state and the search finds none, best first.
+  std::vector<mending> mended_by;
+  bool complete = true;  ///< false: not every change was tried, as it would have taken too long
+};
+
+/// "P1's read(r)", "P1's second read(r)" where it has more than one.
+std::string name_of(const test& test, std::size_t process, std::size_t at);
+std::string name_of(const test& test, const step& step);
 
 struct exploration_result {
   litmus::mode mode;
@@ -71,6 +84,8 @@ struct exploration_result {
   std::uint64_t cut = 0;        ///< begun, and found to be equivalent to one that was executed
   std::uint64_t sampled = 0;    ///< of `schedules`: drawn, so some may be equivalent
   bool complete = false;        ///< every schedule is equivalent to one of them
+  /// What can happen beside the schedules, as one sentence; empty: nothing.
+  std::string not_searched;
   bool interrupted = false;
   nanoseconds spent{0};  ///< in the search alone
 
@@ -83,7 +98,7 @@ struct exploration_result {
   /// With the fewest detours of those that violate, then the first of them.
   std::optional<executed_schedule> violation;
   std::optional<executed_schedule> deadlock;  ///< likewise
-  std::optional<explanation> why;
+  std::optional<explanation> why;             ///< of `violation`
 
   /// Nothing that the model does not allow was seen.
   bool as_allowed() const noexcept { return not_allowed.empty() && !deadlock_not_allowed; }

@@ -34,9 +34,10 @@ std::string to_string(const test& test, const instruction& instruction);
 struct step {
   std::uint8_t process = 0;
   instruction what{};
-  instant called;    ///< the process began to await it
-  instant returned;  ///< the process went on: for a write-behind append, when it was queued
-  io_record io;      ///< the operation itself, for those that are one on the file
+  instant called;          ///< the process began to await it
+  instant returned;        ///< the process went on: for a write-behind append, when it was queued
+  io_record io;            ///< the operation itself, for those that are one on the file
+  std::uint64_t size = 0;  ///< of a statx: what it said
   vector_clock clock{};
   /// Of a batch: the process went on to the next member as soon as this one was submitted.
   bool batched = false;

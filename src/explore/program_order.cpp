@@ -1,0 +1,87 @@
+#include "program_order.hpp"
+
+#include <algorithm>
+
+namespace filemap::litmus {
+
+namespace {
+
+// It waits for the write in flight of its handle (docs/model.md, rule 13).
+bool settles(verb verb) noexcept {
+  switch (verb) {
+    case verb::statx:
+    case verb::drop_cache:
+    case verb::close:
+      return false;
+    default:
+      return uses_handle(verb);
+  }
+}
+
+}  // namespace
+
+program_order::program_order(const test& test, const mode& mode)
+    : test_(test), early_(mode.when == acknowledgement::write_behind), depends_(test, mode) {
+  for (std::size_t p = 0; p < test.processes.size(); ++p) {
+    first_.push_back(places_.size());
+    for (std::size_t s = 0; s < test.processes[p].body.size(); ++s) places_.push_back({p, s});
+  }
+  before_.resize(places_.size());
+  for (const auto& first : places_) {
+    for (const auto& second : places_) {
+      const bool in_process = first.process == second.process && first.at < second.at;
+      const auto* const group = group_of(test.processes[first.process], first.at);
+      const bool unordered =
+          in_one_group(first, second) && group != nullptr && group->kind == group_kind::batch;
+      const bool notified = at(first).what == verb::notify && at(second).what == verb::wait &&
+                            at(first).operand == at(second).operand;
+      if ((in_process && !unordered) || notified) before_[id(first)].set(id(second));
+    }
+  }
+  for (std::size_t middle = 0; middle < places_.size(); ++middle) {
+    for (auto& row : before_) {
+      if (row[middle]) row |= before_[middle];
+    }
+  }
+}
+
+bool program_order::in_one_group(place one, place other) const noexcept {
+  if (one.process != other.process) return false;
+  const auto* const group = group_of(test_.processes[one.process], one.at);
+  return group != nullptr && group == group_of(test_.processes[one.process], other.at);
+}
+
+bool program_order::executes_before(place first, place second) const {
+  if (!ordered(first, second)) return false;
+  const auto* const group = group_of(test_.processes[first.process], first.at);
+  if (!early_ || !is_write(at(first).what) || group != nullptr) return true;
+  const auto handle = named_by(test_, at(first).operand);
+  return std::any_of(places_.begin(), places_.end(), [&](place call) {
+    return settles(at(call).what) && touches(test_, at(call), handle) && ordered(first, call) &&
+           same_or_ordered(call, second);
+  });
+}
+
+bool program_order::conflict(place first, place second) const {
+  if (!is_file_operation(at(first).what) || !is_file_operation(at(second).what)) return false;
+  const auto touched = depends_.of_executing(first.process, first.at, true);
+  return touched.depends_on(depends_.of_executing(second.process, second.at, true));
+}
+
+bool program_order::may_overlap(place first, place second) const {
+  return conflict(first, second) && !executes_before(first, second) &&
+         !executes_before(second, first);
+}
+
+bool program_order::hides(place earlier, place later) const {
+  for (const auto& look : places_) {
+    if (!is_look(at(look).what) || !same_or_ordered(look, earlier)) continue;
+    for (const auto& change : places_) {
+      if (is_look(at(change).what) || !same_or_ordered(later, change)) continue;
+      if (conflict(look, change) && !ordered(look, change)) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace filemap::litmus

@@ -1,0 +1,62 @@
+#pragma once
+
+#include "filemap/litmus/mode.hpp"
+#include "filemap/litmus/test.hpp"
+
+#include "subject/dependence.hpp"
+
+#include <bitset>
+#include <cstddef>
+#include <vector>
+
+namespace filemap::litmus {
+
+/// What a program orders, whatever the schedule: the statements of a process, and what a
+/// notification and its wait bring together. No process is repeated.
+class program_order {
+ public:
+  struct place {
+    std::size_t process = 0;
+    std::size_t at = 0;  ///< in its body
+    friend bool operator==(const place&, const place&) = default;
+  };
+
+  program_order(const test& test, const mode& mode);
+
+  /// Does `second` begin only after `first` has returned?
+  bool ordered(place first, place second) const { return before_[id(first)][id(second)]; }
+  /// Does it begin only after the operation of `first` has ended? Where writes are acknowledged
+  /// early that takes a call of their handle that waits for them.
+  bool executes_before(place first, place second) const;
+  /// Both are operations on files, and it shows which of them comes first.
+  bool conflict(place first, place second) const;
+  /// They conflict, and nothing orders them: both may be in flight at once.
+  bool may_overlap(place first, place second) const;
+  /// Would a change of a file come to wait for a look at it if `later` waited for `earlier`? Then
+  /// that hides what the look could have seen.
+  bool hides(place earlier, place later) const;
+
+  const std::vector<place>& places() const noexcept { return places_; }
+
+ private:
+  std::size_t id(place one) const noexcept { return first_[one.process] + one.at; }
+  const statement& at(place one) const noexcept {
+    return test_.processes[one.process].body[one.at];
+  }
+  bool same_or_ordered(place first, place second) const {
+    return first == second || in_one_group(first, second) || ordered(first, second);
+  }
+  bool in_one_group(place one, place other) const noexcept;
+
+  const test& test_;
+  const bool early_;
+  const dependence depends_;
+  std::vector<std::size_t> first_;  // by process: the number of its first statement
+  std::vector<place> places_;
+  std::vector<std::bitset<max_processes * max_statements>> before_;
+};
+
+/// It looks at a file or a name, and changes neither.
+constexpr bool is_look(verb verb) noexcept { return only_looks(verb) || verb == verb::open; }
+
+}  // namespace filemap::litmus
