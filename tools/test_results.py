@@ -18,7 +18,7 @@ import pathlib
 import re
 import sys
 import typing
-import xml.etree.ElementTree as ElementTree
+from xml.etree import ElementTree
 
 PASSED = {"OK", "EXPECTEDFAIL"}
 SKIPPED = {"SKIP", "IGNORED"}

@@ -301,7 +301,7 @@ class Violations(Case):
         run = self.run_here("-m", "tokio-fs", "--stop-on-violation", *self.STALLED)
         self.assertIn("\nFirst violation: round ", run.text)
         self.assertRegex(
-            run.text, r"\n  writer   append   \|[ .#]{44}\| 123 bytes, worker \d+, " r"acknowledged after "
+            run.text, r"\n  writer   append   \|[ .#]{44}\| 123 bytes, worker \d+, acknowledged after "
         )
         self.assertIn("\n  Why  append was acknowledged when its bytes were queued, ", run.text)
 
@@ -970,7 +970,7 @@ class BadDays(Case):
         few, many = self.write_test("few.litmus", "few"), self.write_test("many.litmus", "many", 8)
         last = self.write_test("last.litmus", "last")
         arguments = ["-n", "40", "-m", "sync", "--lanes", "20", few, many, last]
-        failing = {"expect": 3, "preexec_fn": limit(resource.RLIMIT_NOFILE, 200)}
+        failing: dict[str, typing.Any] = {"expect": 3, "preexec_fn": limit(resource.RLIMIT_NOFILE, 200)}
         run = self.run_here("--json", "-", *arguments, **failing)
         self.assert_one_line(run, "many: sync: ", "RLIMIT_NOFILE", "use fewer lanes")
         self.assertEqual([one["modes"][0]["rounds"] for one in run.json["runs"]], [40, 0, 40])
@@ -984,7 +984,7 @@ class BadDays(Case):
             self.skipTest(reason)
         script = (
             '"$@" & run=$!; dir=$2; shift $#; '
-            "until set -- \"$dir\"/*/*; [ -e \"$1\" ]; do kill -0 $run || exit 98; done; "
+            'until set -- "$dir"/*/*; [ -e "$1" ]; do kill -0 $run || exit 98; done; '
             'mkdir "${1%/*}/kept" && mount -t tmpfs none "${1%/*}/kept" || exit 99; '
             "kill -TERM $run; wait $run"
         )
@@ -1036,7 +1036,7 @@ class Interrupts(Case):
 
     def test_an_interrupt_prints_what_was_gathered_and_exits_130(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU):
-            with self.subTest(signal=number.name):
+            with self.subTest(signal=signal.Signals(number).name):
                 process = self.start(
                     "--dir",
                     self.dir,
@@ -1093,6 +1093,7 @@ class Interrupts(Case):
                 self.assert_nothing_left()
 
     def test_a_second_interrupt_exits_at_once(self) -> None:
+        # pylint: disable=cell-var-from-loop  # they are called before the next one begins
         modes = ["tokio-fs", "sync"] + (["uring"] if ring_is_available() else [])
         for mode in modes:
             with self.subTest(mode=mode):

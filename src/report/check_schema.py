@@ -27,7 +27,7 @@ def main() -> int:
         print(error)
         return 1
     try:
-        import jsonschema
+        import jsonschema  # pylint: disable=import-outside-toplevel
     except ImportError:
         print("skipped: needs python3-jsonschema")
         return 77

@@ -48,7 +48,7 @@ class Kernel:
 
     @property
     def has_modules(self) -> bool:
-        """Whether its modules are there. Those of older backports from 6.19 on are not: then ext4 and tmpfs work."""
+        """Whether its modules are there. Of older backports from 6.19 on they are not: ext4 and tmpfs work."""
         names = {match["kind"] for package in self.packages if (match := PACKAGE.match(package))}
         return "modules" in names or "binary" not in names
 

@@ -84,11 +84,11 @@ COMMAND = re.compile(r"^(Repeat with|Replay|Deadlock) +(\S*(?:/program|filemap-u
 class Repeated:
     """Turns the commands that the program prints in a guest into those that do the same from here.
 
-    `outside` is the command line up to the program's arguments, of which `words` are the user's.
+    `before` is the command line up to the program's arguments, of which `words` are the user's.
     """
 
-    def __init__(self, outside: list[str], words: list[str], accelerator: str) -> None:
-        self._outside = outside
+    def __init__(self, before: list[str], words: list[str], accelerator: str) -> None:
+        self._before = before
         self._added = added(words, accelerator)
         self._paths = dict(zip(with_tests(words)[0], words))
         self._line = b""
@@ -115,7 +115,7 @@ class Repeated:
             at = next((n for n in range(len(words)) if words[n : n + len(pair)] == pair), None)
             if at is not None:
                 del words[at : at + len(pair)]
-        command = shlex.join([*self._outside, "--", *(self._paths.get(word, word) for word in words)])
+        command = shlex.join([*self._before, "--", *(self._paths.get(word, word) for word in words)])
         return f"{match[1]:<13} {command}".encode(errors="surrogateescape")
 
 

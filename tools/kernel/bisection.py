@@ -16,7 +16,7 @@ GOOD, BAD, SKIP = "good", "bad", "skip"
 
 
 def verdict(status: int) -> str:
-    """What the exit status of a guest's run says: as git bisect run takes it, but that a full disk is no verdict."""
+    """What the exit status of a guest's run says: as git bisect run has it, but a full disk is no verdict."""
     return GOOD if status == OK else SKIP if status in (ENVIRONMENT, CANNOT_RUN) else BAD
 
 

@@ -38,7 +38,7 @@ def runs(*each: dict[str, typing.Any]) -> dict[str, typing.Any]:
 class Catalogue(unittest.TestCase):
     def test_what_counts_is_how_many_of_the_models_states_were_seen(self) -> None:
         mixtures = entry("sync", *(state(f"mixture {n}", 1) for n in range(3)), allowed=4)
-        mixtures["model"]["not_seen"] = ["x"] * 3  # the mixtures are one state of the model
+        mixtures["model"] |= {"not_seen": ["x"] * 3}  # the mixtures are one state of the model
         self.assertEqual(catalogue.word_of(mixtures), "1")
 
     def test_what_was_asked_about_and_what_is_not_allowed_is_marked(self) -> None:

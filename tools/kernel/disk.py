@@ -37,7 +37,7 @@ IF_KNOWN: dict[str, list[list[str]]] = {
     "btrfs": [],
 }
 FILESYSTEMS = [*MAKE, "tmpfs"]
-# The options whose value is a list of settings, "NAME=VALUE" or "FEATURE" or "^FEATURE", which the tools take once.
+# The options whose value is a list of settings, "NAME=VALUE" or "FEATURE" or "^FEATURE"; they are taken once.
 LISTS: dict[str, set[str]] = {"ext4": {"-O"}, "xfs": {"-m", "-i", "-n"}, "btrfs": set()}
 
 

@@ -2,8 +2,8 @@
 
 Everything goes through pipes and memory: the initramfs is a memfd; the kernel's console and the program's output
 are pipes that QEMU has as /dev/fd/N, the result of src/guest/init.cpp comes through a pair of sockets, as it is
-answered; the disk's overlay is a file that QEMU unlinks when it has opened it. So nothing is left in the file system, whatever ends this process. QEMU
-itself asks the kernel to be killed with the thread that started it (PR_SET_PDEATHSIG), which also works when
+answered; the disk's overlay is a file that QEMU unlinks when it has opened it. So nothing is left in the file
+system, whatever ends this process. QEMU itself asks the kernel to be killed with the thread that started it (PR_SET_PDEATHSIG), which also works when
 that is killed with SIGKILL.
 
 A guest is believed only if its result ends with the end marker and its checksum is right. A panic under
@@ -356,7 +356,7 @@ def die_with_parent() -> typing.Callable[[], None]:
     def in_child() -> None:
         libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
         if os.getppid() != parent:
-            os._exit(1)
+            os._exit(1)  # pylint: disable=protected-access
 
     return in_child
 
@@ -473,7 +473,7 @@ class Guest:
         return self._result.ended or not self._open
 
     def _has_everything(self) -> bool:
-        """Whether the output is here too, which takes a way of its own: init marks its end if the program ended."""
+        """Whether the output is here too, which takes a way of its own: init marks its end."""
         ended = not {"exited", "killed"}.isdisjoint(self._result.records)
         return not ended or any(stream.ended for stream in self._outputs.values())
 

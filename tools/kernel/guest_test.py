@@ -104,14 +104,14 @@ class Output(unittest.TestCase):
     def test_the_mark_ends_the_output_however_it_is_cut(self) -> None:
         sent = b"one\0two\n\0filemap" + guest.END_OF_OUTPUT + b"of a process that was left behind\n"
         for size in (1, 2, 7, len(sent)):
-            stream = guest.OutputStream()
-            shown = b"".join(stream.feed(sent[at : at + size]) for at in range(0, len(sent), size))
-            self.assertEqual((shown, stream.ended), (b"one\0two\n\0filemap", True))
+            output = guest.OutputStream()
+            shown = b"".join(output.feed(sent[at : at + size]) for at in range(0, len(sent), size))
+            self.assertEqual((shown, output.ended), (b"one\0two\n\0filemap", True))
 
     def test_what_looked_like_the_mark_is_shown_in_the_end(self) -> None:
-        stream = guest.OutputStream()
-        self.assertEqual(stream.feed(b"one\0filemap-init"), b"one")
-        self.assertEqual((stream.rest(), stream.ended), (b"\0filemap-init", False))
+        output = guest.OutputStream()
+        self.assertEqual(output.feed(b"one\0filemap-init"), b"one")
+        self.assertEqual((output.rest(), output.ended), (b"\0filemap-init", False))
 
 
 class Mkfs(unittest.TestCase):
@@ -169,7 +169,7 @@ class Arguments(unittest.TestCase):
     def test_a_command_that_is_printed_repeats_the_guest(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             mine = pathlib.Path(folder, "mine.litmus")
-            mine.write_text("a test")
+            mine.write_text("a test", encoding="utf-8")
             before = arguments.outside("tools/kernel-run", ["--fs", "xfs", "--kernel", "newest"], "7.3.4")
             said = arguments.Repeated(before, [str(mine), "-n", "5"], "tcg")
             line = "/program /tests/0/mine.litmus -n 5 --dir /mnt --progress never --json /run/result.json"
@@ -190,7 +190,7 @@ class Arguments(unittest.TestCase):
     def test_litmus_tests_that_are_files_go_along(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             mine = pathlib.Path(folder, "mine.litmus")
-            mine.write_text("a test")
+            mine.write_text("a test", encoding="utf-8")
             self.assertEqual(
                 arguments.with_tests(["--lanes", "2", str(mine), "catalogued", "not-there.litmus"]),
                 (

@@ -86,8 +86,8 @@ def mode_name(entry: typing.Any) -> str:
     return entry["mode"] if "+" in entry["mode"] or not entry["flush"] else entry["mode"] + "+flush"
 
 
-def cell_of(image: Image, filesystem: str, mode: str, run: typing.Any, outcome: guest.Outcome) -> Cell:
-    by_mode = {mode_name(entry): entry for entry in run.get("modes", [])}
+def cell_of(image: Image, filesystem: str, mode: str, report: typing.Any, outcome: guest.Outcome) -> Cell:
+    by_mode = {mode_name(entry): entry for entry in report.get("modes", [])}
     entry = None if outcome.what in ("panic", "oops", "killed") else by_mode.get(mode)
     cell = Cell(
         image.version,
@@ -116,10 +116,10 @@ def cell_of(image: Image, filesystem: str, mode: str, run: typing.Any, outcome: 
     hazards = entry["hazards"]
     cell.hazards = None if hazards["unknown_rounds"] else hazards["rounds"]
     if entry["engine"] == "uring":
-        cell.substitutions = run["ring"].get("substitutions", [])
-        cell.features = run["ring"].get("features", [])
-    if run.get("failure") and cell.status == OK:
-        cell.verdict, cell.status, cell.why = "incomplete", outcome.status, run["failure"]["message"]
+        cell.substitutions = report["ring"].get("substitutions", [])
+        cell.features = report["ring"].get("features", [])
+    if report.get("failure") and cell.status == OK:
+        cell.verdict, cell.status, cell.why = "incomplete", outcome.status, report["failure"]["message"]
     return cell
 
 
