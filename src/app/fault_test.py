@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+"""Makes the system calls of the real program fail, one at a time, and checks that no fault becomes a verdict.
+
+    src/app/fault_test.py PROGRAM [--all] [NAME…]      NAME: only the tests that have it in their name
+
+strace(1) injects the faults: the n-th call of a kind fails in each thread that comes so far, for n = 1, 2, … until
+no call is left to fail. That is thousands of runs; without --all it is a sample of them, drawn with a seed that is
+printed by a test that fails and taken from $FILEMAP_FAULT_SEED. Prints TAP.
+
+A run that a fault was put into may say that the environment failed, or that something cannot be run, or it may
+have coped. It never says that something forbidden was seen (1), never ends by a signal or a hang, never says that
+all is well with rounds missing, and leaves no directory behind without a word about it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import subprocess
+import sys
+import typing
+
+from command_line import PATIENCE, Case, Finished, default_signals, main, ring_is_available
+
+ROUNDS = 3
+SAMPLE = 4  # runs of a system call and errno, but with --all
+SEED = int(os.environ.get("FILEMAP_FAULT_SEED", "1"))
+
+# The errnos that a call can fail with where nothing is wrong but the machine. EINTR is among them only where the
+# program waits, as no other call here is interrupted.
+FAULTS = {
+    "openat": ["EMFILE", "ENOSPC", "EIO", "ENOMEM"],
+    "newfstatat": ["EIO", "ENOMEM"],
+    "fstat": ["EIO", "ENOMEM"],
+    "statx": ["EIO", "ENOMEM"],
+    "fcntl": ["EMFILE"],
+    "read": ["EIO"],
+    "pread64": ["EIO"],
+    "readv": ["EIO"],
+    "preadv": ["EIO"],
+    "preadv2": ["EIO"],
+    "write": ["ENOSPC", "EIO"],
+    "pwrite64": ["ENOSPC", "EIO"],
+    "writev": ["ENOSPC", "EIO"],
+    "pwritev": ["ENOSPC", "EIO"],
+    "pwritev2": ["ENOSPC", "EIO"],
+    "fsync": ["EIO", "ENOSPC"],
+    "fdatasync": ["EIO", "ENOSPC"],
+    "ftruncate": ["EIO", "ENOSPC"],
+    "getdents64": ["EIO", "ENOMEM"],
+    "mkdir": ["ENOSPC", "EIO"],
+    "mkdirat": ["ENOSPC", "EIO"],
+    "rename": ["EIO", "ENOSPC"],
+    "renameat": ["EIO", "ENOSPC"],
+    "renameat2": ["EIO", "ENOSPC"],
+    "rmdir": ["EIO"],
+    "unlink": ["EIO"],
+    "unlinkat": ["EIO"],
+    "io_uring_setup": ["ENOMEM", "EMFILE", "EPERM"],
+    "io_uring_register": ["ENOMEM", "EINVAL"],
+    "io_uring_enter": ["ENOMEM", "EINTR", "EAGAIN"],
+    "eventfd2": ["EMFILE", "ENOMEM"],
+    "timerfd_create": ["EMFILE", "ENOMEM"],
+    "poll": ["EINTR", "ENOMEM"],
+    "ppoll": ["EINTR", "ENOMEM"],
+    "clone3": ["EAGAIN", "ENOMEM"],
+    "mmap": ["ENOMEM"],
+    "mprotect": ["ENOMEM"],
+}
+# What the loader and the C++ library do before main cannot be survived; main begins with this.
+MAIN = re.compile(r"rt_sigaction\(SIGPIPE, {sa_handler=SIG_IGN")
+CALL = re.compile(r"^(?:(\d+) +)?(\w+)\(")
+
+
+class Fault(typing.NamedTuple):
+    call: str
+    error: str
+    nth: int
+
+    @property
+    def inject(self) -> str:
+        return f"inject={self.call}:error={self.error}:when={self.nth}"
+
+
+def why_not() -> str:
+    """Why no faults can be injected here; empty if they can."""
+    if shutil.which("strace") is None:
+        return "there is no strace (tools/setup --tests installs it)"
+    tried = subprocess.run(
+        ["strace", "-o", "/dev/null", "true"],
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    return "" if tried.returncode == 0 else f"strace cannot be used here: {tried.stderr.strip()[:200]}"
+
+
+class Faults(Case):
+    """Each test injects faults into one system call."""
+
+    everything = False
+
+    def setUp(self) -> None:
+        if reason := why_not():
+            self.skipTest(reason)
+        super().setUp()
+        self.log = os.path.join(self.files, "strace")
+        modes = ["sync", "blocking-pool", "tokio-fs+flush", *(["uring"] if ring_is_available() else [])]
+        self.modes = modes
+        self.report = os.path.join(self.files, "result.json")
+        self.command = [
+            "tokio-4796",
+            "atomic-replace",
+            "--mode",
+            ",".join(modes),
+            "--iterations",
+            str(ROUNDS),
+        ]
+        self.command += ["--pool-threads", "2", "--seed", "1", "--progress", "never", "--json", self.report]
+
+    def traced(self, *expressions: str) -> Finished:
+        """A run of the program below strace."""
+        pathlib.Path(self.report).unlink(missing_ok=True)
+        options = [word for expression in expressions for word in ("-e", expression)]
+        ran = subprocess.run(
+            ["strace", "-f", "-o", self.log, *options, self.program, "--dir", self.dir, *self.command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            preexec_fn=default_signals,
+            timeout=PATIENCE,
+            check=False,
+        )
+        return Finished(ran.returncode, ran.stdout, ran.stderr)
+
+    def trace(self) -> str:
+        return pathlib.Path(self.log).read_text(encoding="utf-8", errors="replace")
+
+    def numbers(self, call: str) -> range:
+        """Of the calls that a run without a fault makes after main has begun, in the thread that makes most."""
+        run = self.traced(f"trace={call},rt_sigaction")
+        self.assertEqual(run.status, 0, run.complaint)
+        before, by_thread = 0, {"": 0}
+        began = False
+        for line in self.trace().splitlines():
+            began = began or MAIN.search(line) is not None
+            if (match := CALL.match(line)) and match[2] == call:
+                by_thread[match[1]] = by_thread.get(match[1], 0) + 1
+                before += not began
+        self.assertTrue(began, "main was not recognised in the trace")
+        return range(before + 1, max(by_thread.values()) + 1)
+
+    def check(self, fault: Fault) -> None:
+        """One run with one fault."""
+        run = self.traced(f"trace={fault.call}", fault.inject)
+        said = f"{fault.inject}: status {run.status}: {run.complaint}{run.text[-400:]}"
+        self.assertIn(run.status, (0, 3, 125), said)
+        left = os.listdir(self.dir)
+        for name in left:
+            shutil.rmtree(os.path.join(self.dir, name))
+            self.assertIn(name, run.complaint, f"{said}\nleft behind in silence: {name}")
+        if run.status == 0:
+            result = json.loads(pathlib.Path(self.report).read_text(encoding="utf-8"))
+            rounds = [mode["rounds"] for ran in result["runs"] for mode in ran["modes"]]
+            self.assertEqual(rounds, [ROUNDS] * 2 * len(self.modes), said)
+        else:
+            self.assertTrue(run.err or run.out, f"{said}: it says nothing")
+
+    def inject_all(self, call: str) -> None:
+        numbers = self.numbers(call)
+        if not numbers:
+            self.skipTest(f"the program does not call {call} here")
+        for error in FAULTS[call]:
+            chosen = list(numbers)
+            if not self.everything:
+                random.Random(f"{SEED} {call} {error}").shuffle(chosen)
+                chosen = sorted(chosen[:SAMPLE])
+            for nth in chosen:
+                with self.subTest(error=error, nth=nth, seed=SEED):
+                    self.check(Fault(call, error, nth))
+
+
+def add_test(call: str) -> None:
+    def test(self: Faults) -> None:
+        self.inject_all(call)
+
+    setattr(Faults, f"test_a_fault_of_{call}_is_no_verdict", test)
+
+
+for each in FAULTS:
+    add_test(each)
+
+
+if __name__ == "__main__":
+    if "--all" in sys.argv:
+        sys.argv.remove("--all")
+        Faults.everything = True
+    sys.exit(main(__doc__))
