@@ -129,7 +129,7 @@ TEST(task_scope, join_waits_for_a_task_spawned_by_the_last_one) {
   EXPECT_EQ(ended, 2);
 }
 
-task<> keeps(counted, gate& opened) { co_await opened; }
+task<> holds_while_shut(counted, gate& opened) { co_await opened; }
 
 task<> alive_after_join(task_scope& scope, int& alive) {
   co_await scope.join();
@@ -142,7 +142,7 @@ TEST(task_scope, join_returns_only_when_the_frames_are_gone_with_their_parameter
   std::array<gate, 2> opened;
   int alive = -1;
   task_scope scope;
-  for (auto& one : opened) scope.spawn(keeps(counted{}, one));
+  for (auto& one : opened) scope.spawn(holds_while_shut(counted{}, one));
   auto root = alive_after_join(scope, alive);
   root.start();
   for (auto& one : opened) one.open();

@@ -11,7 +11,7 @@
 namespace filemap::litmus {
 namespace {
 
-constexpr std::string_view tokio_4796 = R"(F tokio-4796
+constexpr std::string_view the_experiment = R"(F tokio-4796
 "append, fsync and read back, each through its own clone of the handle"
 
 {
@@ -55,7 +55,7 @@ std::string complaint(std::string_view text) {
 // --- what is understood
 
 TEST(parser, understands_the_example) {
-  const auto test = parsed(tokio_4796);
+  const auto test = parsed(the_experiment);
   EXPECT_EQ(test.name, "tokio-4796");
   EXPECT_EQ(test.question, "append, fsync and read back, each through its own clone of the handle");
   EXPECT_EQ(test.patterns, (std::vector<std::string>{"zeros", "lorem"}));
@@ -103,7 +103,7 @@ TEST(parser, understands_the_example) {
 }
 
 TEST(parser, keeps_what_a_state_means) {
-  const auto test = parsed(tokio_4796);
+  const auto test = parsed(the_experiment);
   final_state good{{{true, 123, 0, {}}, {true, 0, 123, {}}, {true, 123, 0, contents({1, 0, 123})}},
                    {{true, contents({1, 0, 123})}}};
   EXPECT_FALSE(counts(test.condition, good));
@@ -289,12 +289,12 @@ TEST(parse_error, at_the_end_of_a_file_points_behind_its_last_word) {
             "end of the file");
 }
 
-struct refused {
+struct refused_text {
   std::string text;
   std::string complaint;
 };
 
-void expect_refused(const std::vector<refused>& cases) {
+void expect_refused(const std::vector<refused_text>& cases) {
   for (const auto& one : cases) EXPECT_EQ(complaint(one.text), one.complaint) << one.text;
 }
 
@@ -637,8 +637,8 @@ TEST(parse_error, comes_before_a_file_that_is_no_litmus_test_is_read_through) {
 }
 
 TEST(parser, takes_or_refuses_every_beginning_of_a_test) {
-  for (std::size_t size = 0; size < tokio_4796.size() - 2; ++size) {
-    EXPECT_NE(refusal(tokio_4796.substr(0, size)), "") << tokio_4796.substr(0, size);
+  for (std::size_t size = 0; size < the_experiment.size() - 2; ++size) {
+    EXPECT_NE(refusal(the_experiment.substr(0, size)), "") << the_experiment.substr(0, size);
   }
 }
 

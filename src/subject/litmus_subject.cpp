@@ -380,8 +380,8 @@ void litmus_subject::begin() { run_->begin(names_); }
 
 footprint litmus_subject::execute(std::size_t choice) { return run_->execute(choice, names_); }
 
-ending litmus_subject::end() {
-  ending reached;
+filemap::ending litmus_subject::end() {
+  filemap::ending reached;
   reached.deadlock = !run_->has_ended();
   if (reached.deadlock) return reached;
   auto judged = run_->end();

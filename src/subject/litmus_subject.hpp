@@ -35,7 +35,7 @@ class litmus_subject final : public subject {
   void begin() override;
   std::span<const candidate> held() const override { return names_; }
   footprint execute(std::size_t choice) override;
-  ending end() override;
+  filemap::ending end() override;
   std::string describe(const candidate& which) const override;
 
   const final_state& state(std::size_t number) const noexcept { return *states_[number]; }

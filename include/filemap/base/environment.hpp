@@ -8,6 +8,8 @@
 #include <sys/types.h>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace filemap {
 
 // What a result must be read with: the same experiment on another filesystem, kernel or machine is
@@ -89,3 +91,5 @@ host_info inspect_host();
 std::uint64_t raise_open_file_limit() noexcept;
 
 }  // namespace filemap
+
+#pragma GCC visibility pop

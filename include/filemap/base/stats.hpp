@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace filemap {
 
 struct interval {
@@ -97,3 +99,5 @@ class latency_histogram {
 };
 
 }  // namespace filemap
+
+#pragma GCC visibility pop

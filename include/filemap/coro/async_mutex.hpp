@@ -4,6 +4,8 @@
 #include <coroutine>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace filemap {
 
 /// Mutual exclusion between the tasks of one thread, first come first served.
@@ -114,3 +116,5 @@ class async_mutex {
 };
 
 }  // namespace filemap
+
+#pragma GCC visibility pop

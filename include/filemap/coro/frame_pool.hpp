@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <new>
 
+#pragma GCC visibility push(default)
+
 namespace filemap {
 
 /// Keeps the frames of finished coroutines for the next ones, so that a program in its steady state
@@ -72,3 +74,5 @@ class frame_pool {
 };
 
 }  // namespace filemap
+
+#pragma GCC visibility pop

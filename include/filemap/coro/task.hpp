@@ -9,6 +9,8 @@
 #include <optional>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace filemap {
 
 template <typename T>
@@ -156,3 +158,5 @@ inline task<void> task_promise<void>::get_return_object() noexcept {
 }  // namespace detail
 
 }  // namespace filemap
+
+#pragma GCC visibility pop

@@ -9,6 +9,8 @@
 #include <exception>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace filemap {
 
 /// Owns tasks that run at the same time, and outlives every one of them.
@@ -101,3 +103,5 @@ task<> with_scope(Body body) {
 }
 
 }  // namespace filemap
+
+#pragma GCC visibility pop

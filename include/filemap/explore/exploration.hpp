@@ -17,6 +17,8 @@
 #include <string_view>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace filemap::litmus {
 
 using filemap::witness;
@@ -118,3 +120,5 @@ executed_schedule replay(const test& test, const mode& mode, const std::filesyst
                          const witness& witness, const exploration_options& options = {});
 
 }  // namespace filemap::litmus
+
+#pragma GCC visibility pop

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace filemap {
 
 /// A schedule, to be run again: at each point where more than one thing could be done next, which
@@ -32,3 +34,5 @@ std::string to_string(const witness& witness);
 witness parse_witness(std::string_view text);
 
 }  // namespace filemap
+
+#pragma GCC visibility pop

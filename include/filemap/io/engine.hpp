@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace filemap {
 
 /// This kernel, or this process on it, cannot do what was asked for: the program exits with 125, so
@@ -114,3 +116,5 @@ class [[nodiscard]] perform : public io_op {
 };
 
 }  // namespace filemap
+
+#pragma GCC visibility pop

@@ -9,6 +9,8 @@
 #include <optional>
 #include <span>
 
+#pragma GCC visibility push(default)
+
 namespace filemap {
 
 struct uring_options {
@@ -73,3 +75,5 @@ std::unique_ptr<stepping_engine> make_stepping_engine(stepping_options options =
 std::unique_ptr<stepping_engine> make_stepping_engine(op_chooser choose);
 
 }  // namespace filemap
+
+#pragma GCC visibility pop

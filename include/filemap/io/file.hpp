@@ -9,6 +9,8 @@
 #include <memory>
 #include <span>
 
+#pragma GCC visibility push(default)
+
 namespace filemap {
 
 /// When `co_await file.write(…)` returns.
@@ -95,3 +97,5 @@ task<io_result> write_all(file& file, std::int64_t position, std::span<const std
                           io_record* record = nullptr);
 
 }  // namespace filemap
+
+#pragma GCC visibility pop

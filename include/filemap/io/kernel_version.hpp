@@ -3,6 +3,8 @@
 #include <compare>
 #include <string>
 
+#pragma GCC visibility push(default)
+
 namespace filemap {
 
 /// A Linux version by its first two numbers, as in 5.10.
@@ -27,3 +29,5 @@ struct operation_ceiling {
 };
 
 }  // namespace filemap
+
+#pragma GCC visibility pop

@@ -3,6 +3,8 @@
 #include "filemap/io/engine.hpp"
 #include "filemap/io/unique_fd.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace filemap {
 
 /// A permit that one task gives and one other takes: tokio's `Notify` with a single waiter, on an
@@ -61,3 +63,5 @@ class notify {
 };
 
 }  // namespace filemap
+
+#pragma GCC visibility pop

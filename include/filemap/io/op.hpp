@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
+#pragma GCC visibility push(default)
+
 namespace filemap {
 
 using clock = std::chrono::steady_clock;  ///< CLOCK_MONOTONIC
@@ -388,3 +390,5 @@ class op_queue {
 };
 
 }  // namespace filemap
+
+#pragma GCC visibility pop

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace filemap {
 
 /// What the ring engine adapts to. A default-constructed one is Linux 5.4, where everything that
@@ -67,3 +69,5 @@ struct ring_support {
 ring_support probe_ring(std::optional<kernel_version> ceiling = {});
 
 }  // namespace filemap
+
+#pragma GCC visibility pop

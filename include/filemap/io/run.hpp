@@ -3,6 +3,8 @@
 #include "filemap/coro/task.hpp"
 #include "filemap/io/engine.hpp"
 
+#pragma GCC visibility push(default)
+
 namespace filemap {
 
 /// One turn of the loop: waits for completions, then resumes who awaited them. Completions are
@@ -35,3 +37,5 @@ T run(engine& engine, task<T> root) {
 }
 
 }  // namespace filemap
+
+#pragma GCC visibility pop

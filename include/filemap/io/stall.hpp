@@ -6,6 +6,8 @@
 #include <memory>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace filemap {
 
 /// Holds an operation back before it executes: a worker sleeps between taking it and its system
@@ -22,3 +24,5 @@ std::unique_ptr<engine> make_stalling_engine(std::unique_ptr<engine> inner,
                                              std::vector<stall> stalls, std::uint64_t seed);
 
 }  // namespace filemap
+
+#pragma GCC visibility pop

@@ -3,6 +3,8 @@
 #include <unistd.h>
 #include <utility>
 
+#pragma GCC visibility push(default)
+
 namespace filemap {
 
 /// Owns a file descriptor.
@@ -28,3 +30,5 @@ class unique_fd {
 };
 
 }  // namespace filemap
+
+#pragma GCC visibility pop

@@ -3,6 +3,8 @@
 #include <span>
 #include <string_view>
 
+#pragma GCC visibility push(default)
+
 namespace filemap::litmus {
 
 /// A litmus test that ships with the program: the text of a file of src/litmus/catalogue/.
@@ -18,3 +20,5 @@ std::span<const catalogue_entry> catalogue();
 const catalogue_entry* find_in_catalogue(std::string_view name);
 
 }  // namespace filemap::litmus
+
+#pragma GCC visibility pop

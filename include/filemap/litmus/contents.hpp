@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace filemap::litmus {
 
 /// A place in one of a test's patterns.
@@ -85,3 +87,5 @@ class contents {
 };
 
 }  // namespace filemap::litmus
+
+#pragma GCC visibility pop

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#pragma GCC visibility push(default)
+
 namespace filemap::litmus {
 
 enum class handle_kind : std::uint8_t { clone, shared, reopen };
@@ -26,3 +28,5 @@ struct experiment_options {
 test tokio_4796(const experiment_options& options);
 
 }  // namespace filemap::litmus
+
+#pragma GCC visibility pop

@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#pragma GCC visibility push(default)
+
 namespace filemap::litmus {
 
 enum class engine_kind : std::uint8_t { uring, pool, sync };
@@ -44,3 +46,5 @@ const mode* find_mode(std::string_view name);
 std::optional<mode> parse_mode(std::string_view name);
 
 }  // namespace filemap::litmus
+
+#pragma GCC visibility pop

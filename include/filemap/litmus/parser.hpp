@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#pragma GCC visibility push(default)
+
 namespace filemap::litmus {
 
 /// A litmus file that is not one. `what()` is the whole message, of several lines:
@@ -33,3 +35,5 @@ inline constexpr std::size_t max_source_size = 64 << 10;  ///< bytes of a .litmu
 test parse(std::string_view text, std::string_view name);
 
 }  // namespace filemap::litmus
+
+#pragma GCC visibility pop

@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 
+#pragma GCC visibility push(default)
+
 namespace filemap::litmus {
 
 /// The whole .litmus file of a test, so that a test that was made or changed as data is a program
@@ -17,3 +19,5 @@ std::string to_source(const test& test);
 std::optional<std::string> refused(const test& test);
 
 }  // namespace filemap::litmus
+
+#pragma GCC visibility pop

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace filemap::litmus {
 
 // A litmus test as data: what the parser makes of a .litmus file, and what the model, the session
@@ -259,3 +261,5 @@ std::string to_string(const test& test, const final_state& state);
 std::string to_string(const test& test, const contents& contents);
 
 }  // namespace filemap::litmus
+
+#pragma GCC visibility pop

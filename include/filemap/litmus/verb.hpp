@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#pragma GCC visibility push(default)
+
 namespace filemap::litmus {
 
 /// What one step of a process does, in the words of the litmus language. Each has a row in
@@ -162,3 +164,5 @@ constexpr bool has_size(verb verb) noexcept { return traits_of(verb).code == opc
 constexpr bool has_data(verb verb) noexcept { return traits_of(verb).code == opcode::read; }
 
 }  // namespace filemap::litmus
+
+#pragma GCC visibility pop

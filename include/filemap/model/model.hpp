@@ -12,6 +12,8 @@
 #include <string_view>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace filemap::litmus {
 
 /// What some filesystems and kernels show beyond what POSIX or their own documentation promises.
@@ -76,3 +78,5 @@ std::size_t counted(const test& test, const std::set<final_state>& states);
 std::string_view frequency_word(std::uint64_t counted, std::uint64_t all) noexcept;
 
 }  // namespace filemap::litmus
+
+#pragma GCC visibility pop

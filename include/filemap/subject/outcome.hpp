@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#pragma GCC visibility push(default)
+
 namespace filemap::litmus {
 
 /// What a round came to, in the order of how much it tells.
@@ -61,3 +63,5 @@ observation classify(std::uint64_t flushed, std::uint64_t size, std::span<const 
                      std::span<const std::byte> expected, std::span<const std::byte> before);
 
 }  // namespace filemap::litmus
+
+#pragma GCC visibility pop

@@ -22,6 +22,8 @@
 #include <string>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace filemap::litmus {
 
 /// Rounds in which nothing wrong was seen although an operation had overtaken another: luck, not
@@ -177,3 +179,5 @@ class session {
 };
 
 }  // namespace filemap::litmus
+
+#pragma GCC visibility pop

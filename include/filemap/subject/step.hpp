@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace filemap::litmus {
 
 /// How many of each process's steps had happened before a step, as far as the program orders them:
@@ -79,3 +81,5 @@ void each_overtaking(std::span<const step> steps, Found found) {
 }
 
 }  // namespace filemap::litmus
+
+#pragma GCC visibility pop
