@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <memory>
 
+#pragma GCC visibility push(default)
+
 namespace filemap {
 
 /// One failure, for a loop that tries what comes of each: for n from 1 on, until none `happened`.
@@ -29,3 +31,5 @@ std::unique_ptr<engine> make_failing_engine(std::unique_ptr<engine> inner,
                                             planned_failure& failure);
 
 }  // namespace filemap
+
+#pragma GCC visibility pop
