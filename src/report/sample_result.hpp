@@ -59,7 +59,12 @@ inline litmus::round_trace sample_violation() {
   const auto step = [&](processes process, litmus::instruction what, nanoseconds called,
                         nanoseconds returned, const io_record& io = {}) {
     ++clock[process];
-    trace.steps.push_back({process, what, at(called), at(returned), io, clock});
+    trace.steps.push_back({.process = process,
+                           .what = what,
+                           .called = at(called),
+                           .returned = at(returned),
+                           .io = io,
+                           .clock = clock});
   };
   step(writer, {verb::append, 0}, 1us, 3us, {at(2us), at(60us), at(64'001ns), 123, 2});
   step(writer, {verb::store, 0}, 3us, 3us);
