@@ -28,7 +28,7 @@ mode_result cannot_run(mode_result mode) {
   return mode;
 }
 
-run_result run_of(std::vector<mode_result> modes) {
+run_result run_with_modes(std::vector<mode_result> modes) {
   run_result run;
   run.modes = std::move(modes);
   return run;
@@ -125,20 +125,20 @@ TEST(observation_word, counts_violations_only) {
 
 TEST(exit_status, is_0_when_nothing_forbidden_was_seen) {
   EXPECT_EQ(exit_status_of(run_result{}), exit_ok);
-  EXPECT_EQ(exit_status_of(run_of({sample_mode("uring", 9), sample_mode("tokio-fs", 9, 1),
-                                   sample_mode("tokio-fs", 9), sample_mode("sync")})),
+  EXPECT_EQ(exit_status_of(run_with_modes({sample_mode("uring", 9), sample_mode("tokio-fs", 9, 1),
+                                           sample_mode("tokio-fs", 9), sample_mode("sync")})),
             exit_ok);
 }
 
 TEST(exit_status, is_1_for_what_only_a_strict_run_forbids) {
-  auto run = run_of({sample_mode("tokio-fs", 9, 1)});
+  auto run = run_with_modes({sample_mode("tokio-fs", 9, 1)});
   settings_of(run).strict = true;
   EXPECT_EQ(exit_status_of(run), exit_forbidden);
 }
 
 // Whatever is added outweighs what was there.
 TEST(exit_status, is_that_of_the_most_telling_thing) {
-  auto run = run_of({sample_mode("sync", 9)});
+  auto run = run_with_modes({sample_mode("sync", 9)});
   run.modes.push_back(cannot_run(sample_mode("uring")));
   EXPECT_EQ(exit_status_of(run), exit_cannot_run);
   run.interrupted = true;
@@ -152,7 +152,7 @@ TEST(exit_status, is_that_of_the_most_telling_thing) {
 }
 
 TEST(exit_status, tells_a_failure_of_the_environment_from_a_kernel_that_cannot) {
-  auto run = run_of({sample_mode("uring", 9)});
+  auto run = run_with_modes({sample_mode("uring", 9)});
   run.failure = "open: permission denied";
   EXPECT_EQ(exit_status_of(run), exit_environment);
   run.cannot_run = true;
