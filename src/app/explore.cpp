@@ -75,10 +75,8 @@ replayed_run run_replay(const options& asked, const work_directory& directory) {
   }
   const auto model =
       litmus::model(run.mode.flush ? with_flush(run.test) : run.test, run.mode, asked.model);
-  run.judged = model.complete;
-  run.allowed =
-      !model.complete ||
-      (run.schedule.deadlock ? model.deadlocks : allows(model.allowed, run.schedule.state));
+  if (!model.complete) return run;
+  run.allowed = run.schedule.deadlock ? model.deadlocks : allows(model.allowed, run.schedule.state);
   return run;
 }
 

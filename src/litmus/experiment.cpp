@@ -1,5 +1,6 @@
 #include "filemap/litmus/experiment.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace filemap::litmus {
@@ -55,6 +56,13 @@ test tokio_4796(const experiment_options& options) {
 
   made.processes = {std::move(writer), std::move(flusher), std::move(reader)};
   return made;
+}
+
+bool checks_itself(const test& test) noexcept {
+  return std::any_of(test.processes.begin(), test.processes.end(), [](const auto& process) {
+    return std::any_of(process.body.begin(), process.body.end(),
+                       [](const statement& step) { return step.what == verb::check; });
+  });
 }
 
 }  // namespace filemap::litmus

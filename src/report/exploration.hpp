@@ -38,12 +38,8 @@ struct replayed_run {
   litmus::test test;
   litmus::mode mode;
   litmus::executed_schedule schedule;
-  bool judged = false;  ///< the model could say what is allowed
-  bool allowed = true;  ///< by the model
+  std::optional<bool> allowed;  ///< by the model; nothing where it could not say
 };
-
-/// May a schedule come to a state that the test asks about as bad? Unknown without a judgement.
-bool allows_violations(const litmus::test& test, const litmus::exploration_result& result);
 
 int exit_status_of(const exploration_run& run);
 int exit_status_of(const replayed_run& run, bool strict);

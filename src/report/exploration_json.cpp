@@ -1,6 +1,8 @@
 // An exploration as JSON. What the fields mean stands in docs/exploration.schema.json; a test holds
 // the two together.
 
+#include "filemap/explore/verdict.hpp"
+
 #include "config.hpp"
 #include "report/exploration.hpp"
 
@@ -55,7 +57,7 @@ json to_json(const litmus::test& test, const litmus::explanation& why,
   };
 }
 
-json to_json(const litmus::test& test, const exploration_result& result) {
+json to_json(const litmus::test& test, const exploration_result& result, bool strict) {
   const auto states = list(result.states, [&](const auto& seen) -> json {
     const auto& [state, schedules] = seen;
     return {{"state", to_string(test, state)},
@@ -72,6 +74,7 @@ json to_json(const litmus::test& test, const exploration_result& result) {
     };
   }
   return {
+      {"verdict", to_string(verdict_of(test, result, strict))},
       {"schedules", result.schedules},
       {"violating", result.violating},
       {"deadlocks", result.deadlocks},
@@ -88,20 +91,20 @@ json to_json(const litmus::test& test, const exploration_result& result) {
   };
 }
 
-json to_json(const litmus::test& test, const explored_mode& mode) {
+json to_json(const litmus::test& test, const explored_mode& mode, bool strict) {
   return {
       {"mode", mode.mode.name},
       {"cannot_run", known(mode.cannot_run)},
-      {"result", mode.result ? to_json(test, *mode.result) : json()},
+      {"result", mode.result ? to_json(test, *mode.result, strict) : json()},
   };
 }
 
-json to_json(const explored_test& explored) {
+json to_json(const explored_test& explored, bool strict) {
   return {
       {"name", explored.test.name},
       {"question", explored.test.question},
-      {"modes",
-       list(explored.modes, [&](const auto& mode) { return to_json(explored.test, mode); })},
+      {"modes", list(explored.modes,
+                     [&](const auto& mode) { return to_json(explored.test, mode, strict); })},
   };
 }
 
@@ -113,13 +116,14 @@ std::string json_report(const exploration_run& run) {
       {"version", FILEMAP_VERSION},
       {"command", run.asked.command},
       {"seed", std::to_string(run.asked.seed)},
-      {"filesystem", run.filesystem.type},
-      {"tests", list(run.tests, [](const auto& explored) { return to_json(explored); })},
+      {"filesystem", known(run.filesystem.type)},
+      {"tests",
+       list(run.tests, [&](const auto& explored) { return to_json(explored, run.asked.strict); })},
       {"interrupted", run.interrupted},
       {"failure", known(run.failure)},
       {"exit_status", exit_status_of(run)},
   };
-  return report.dump(2, ' ', false, json::error_handler_t::replace) + '\n';
+  return report.dump(2, ' ', true, json::error_handler_t::replace) + '\n';
 }
 
 }  // namespace filemap

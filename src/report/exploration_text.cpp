@@ -1,6 +1,7 @@
 // The report of an exploration for a person: of each mode what its schedules came to, and of one
 // that came to something bad why, and what would mend it.
 
+#include "filemap/explore/verdict.hpp"
 #include "filemap/model/model.hpp"
 
 #include "base/units.hpp"
@@ -50,6 +51,8 @@ std::string plural(std::uint64_t count, std::string_view what) {
   return fmt::format("{} {}{}", format_count(count), what, count == 1 ? "" : "s");
 }
 
+constexpr std::string_view not_judged = "not judged: the model could not say all that is allowed";
+
 class writer : styled_text {
  public:
   using styled_text::styled_text;
@@ -81,11 +84,7 @@ class writer : styled_text {
       return take();
     }
     line("State         {}", to_string(run.test, done.state));
-    const bool forbids = run.judged && !run.allowed;
-    line("Verdict       {}",
-         forbids       ? paint("31", "not allowed: the kernel, the engine or the model is wrong")
-         : done.counts ? paint("33", std::string(bad_word(run.test)) + ", as the mode may")
-                       : paint("32", "ok"));
+    line("Verdict       {}", judged(run));
     return take();
   }
 
@@ -99,6 +98,20 @@ class writer : styled_text {
   }
   static std::string_view bad_word(const litmus::test& test) {
     return asks_for(test) ? "reaches what the test asks for" : "violates";
+  }
+
+  std::string judged(const replayed_run& run) const {
+    const std::string bad(bad_word(run.test));
+    switch (verdict_of(run.schedule, run.allowed, false)) {
+      case verdict::forbidden:
+        return paint("31", "not allowed: the kernel, the engine or the model is wrong");
+      case verdict::not_judged:
+        return paint("33", (run.schedule.counts ? bad + "; " : "") + std::string(not_judged));
+      case verdict::allowed:
+        return paint("33", bad + ", as the mode may");
+      default:
+        return paint("32", "ok");
+    }
   }
 
   void section(const exploration_run& run, const explored_test& explored,
@@ -132,6 +145,7 @@ class writer : styled_text {
       text += fmt::format(", {} deadlock", format_count(result.deadlocks));
     }
     if (!result.as_allowed()) return text + paint("31", ": not allowed by the model");
+    if (!result.judged) return text + paint("33", fmt::format("; {}", not_judged));
     if (result.violating > 0 || !result.complete) return text;
     const auto outcome = asks_for(test) ? "what the test asks for" : "the forbidden outcome";
     const bool forbidden = result.judged && !allows_violations(test, result);
@@ -260,36 +274,6 @@ class writer : styled_text {
 };
 
 }  // namespace
-
-bool allows_violations(const litmus::test& test, const exploration_result& result) {
-  return litmus::counted(test, result.allowed) > 0;
-}
-
-int exit_status_of(const exploration_run& run) {
-  bool forbidden = false;
-  bool deadlock = false;
-  bool cannot_run = false;
-  for (const auto& explored : run.tests) {
-    for (const auto& mode : explored.modes) {
-      cannot_run = cannot_run || !mode.cannot_run.empty();
-      if (!mode.result) continue;
-      const auto& result = *mode.result;
-      const bool bad = run.asked.strict || !result.judged;
-      forbidden = forbidden || !result.as_allowed() || (bad && result.violating > 0);
-      deadlock = deadlock || result.deadlocks > 0;
-    }
-  }
-  if (forbidden) return exit_forbidden;
-  if (deadlock) return exit_hang;
-  if (!run.failure.empty()) return exit_environment;
-  if (run.interrupted) return exit_interrupted;
-  return cannot_run ? exit_cannot_run : exit_ok;
-}
-
-int exit_status_of(const replayed_run& run, bool strict) {
-  if (!run.allowed || (run.schedule.counts && (strict || !run.judged))) return exit_forbidden;
-  return run.schedule.deadlock ? exit_hang : exit_ok;
-}
 
 std::string text_report(const exploration_run& run, bool color) {
   return writer(color).report(run);

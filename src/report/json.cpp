@@ -68,7 +68,7 @@ json to_json(const litmus::process_declaration& process, const litmus::test& tes
 }
 
 json to_json(const litmus::test& test, const litmus::experiment_options& asked) {
-  const bool experiment = test.condition.nodes.empty();  // else a litmus test, which says it all
+  const bool experiment = checks_itself(test);  // else a litmus test, which says it all
   return {
       {"name", test.name},
       {"question", test.question},
@@ -211,7 +211,7 @@ json states_of(const mode_result& mode, const litmus::test& test) {
     return json{{"state", to_string(test, state)},
                 {"rounds", line.rounds},
                 {"asked_about", line.counts},
-                {"allowed", line.allowed}};
+                {"allowed", line.allowed || is_judged(mode) ? json(line.allowed) : json()}};
   });
 }
 
@@ -224,7 +224,7 @@ json model_of(const mode_result& mode, const litmus::test& test) {
                         [&](const auto* state) { return json(to_string(test, *state)); })},
       {"searched_states", mode.model->states},
       {"complete", mode.model->complete},
-      {"unexpected_rounds", mode.unexpected_count()},
+      {"unexpected_rounds", is_judged(mode) ? json(mode.unexpected_count()) : json()},
   };
 }
 
@@ -382,7 +382,7 @@ std::string json_report(std::span<const run_result> runs) {
   const auto all = runs.size() == 1 ? to_json(runs.front())
                                     : json{{"schema_version", 1}, {"runs", list(runs, one)}};
   // Paths and arguments may be any bytes; JSON may not.
-  return all.dump(2, ' ', false, json::error_handler_t::replace) + '\n';
+  return all.dump(2, ' ', true, json::error_handler_t::replace) + '\n';
 }
 
 }  // namespace filemap

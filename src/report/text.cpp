@@ -123,11 +123,13 @@ class text_writer : styled_text {
                        early ? "its bytes are queued" : "the kernel has done it",
                        mode.mode.flush ? ", then flushed" : "",
                        is_litmus_test() ? "what the test asks about" : "a stale read",
-                       mode.allows_violations() ? "allowed" : "forbidden");
+                       !is_judged(mode)           ? "not known to be allowed or not"
+                       : mode.allows_violations() ? "allowed"
+                                                  : "forbidden");
   }
 
   // A litmus test asks about states; the experiment checks itself.
-  bool is_litmus_test() const { return !run_.test.condition.nodes.empty(); }
+  bool is_litmus_test() const { return !litmus::checks_itself(run_.test); }
 
   // As litmus7 prints them: '*' before those that the condition asks about. What the model allows
   // and no round has shown follows, so that one sees how much of what could happen did.
@@ -161,6 +163,10 @@ class text_writer : styled_text {
         return mode.unexpected_count() > 0
                    ? "forbidden: a state was seen that the model does not allow"
                    : "forbidden: a state that the test asks about was seen";
+      case verdict::not_judged:
+        return "not judged: the model could not say all that is allowed" +
+               std::string(
+                   mode.violation_count() > 0 ? "; a state that the test asks about was seen" : "");
       case verdict::allowed:
         return "allowed: a state that the test asks about was seen, and the model has it";
       case verdict::hazards_only:
@@ -210,6 +216,7 @@ class text_writer : styled_text {
         return "error: an operation failed";
       case verdict::hang:
         return "hang: a round did not end in time (--round-timeout)";
+      case verdict::not_judged:  // only of a litmus test
       case verdict::cannot_run:
       case verdict::no_rounds:
         break;

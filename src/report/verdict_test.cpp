@@ -1,6 +1,9 @@
+#include "filemap/explore/verdict.hpp"
+
 #include "report/report.hpp"
 #include "report/sample_result.hpp"
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -67,6 +70,53 @@ TEST(verdict, never_takes_a_control_without_violations_for_a_pass) {
   EXPECT_EQ(of(with_hazards(sample_mode("tokio-fs", 100), 3)), verdict::hazards_only);
 }
 
+// --- where the model could not say
+
+mode_result judged_in_part(mode_result mode, bool reachable) {
+  mode.model.emplace();
+  mode.model->complete = false;
+  mode.reachable = reachable;
+  return mode;
+}
+
+TEST(verdict, is_neither_ok_nor_forbidden_where_the_model_could_not_say_what_is_allowed) {
+  for (const bool reachable : {false, true}) {
+    EXPECT_EQ(of(judged_in_part(sample_mode("uring", 100), reachable)), verdict::not_judged);
+    EXPECT_EQ(of(judged_in_part(sample_mode("uring", 100, 7), reachable)), verdict::not_judged);
+    EXPECT_EQ(strictly(judged_in_part(sample_mode("uring", 100, 7), reachable)),
+              verdict::forbidden);
+    EXPECT_EQ(of(with(judged_in_part(sample_mode("uring", 9), reachable), outcome::error)),
+              verdict::error);
+  }
+}
+
+TEST(verdict, of_an_exploration_is_not_that_of_the_condition_where_the_model_could_not_say) {
+  litmus::exploration_result result;
+  result.violating = 5;
+  result.schedules = 5;
+  EXPECT_EQ(verdict_of(litmus::test{}, result, false), verdict::not_judged);
+  EXPECT_EQ(verdict_of(litmus::test{}, result, true), verdict::forbidden);
+  result.violating = 0;
+  EXPECT_EQ(verdict_of(litmus::test{}, result, false), verdict::not_judged);
+  result.judged = true;
+  EXPECT_EQ(verdict_of(litmus::test{}, result, false), verdict::ok);
+  result.deadlocks = 1;
+  EXPECT_EQ(verdict_of(litmus::test{}, result, false), verdict::hang);
+}
+
+TEST(verdict, of_a_schedule_is_not_that_of_the_condition_where_the_model_could_not_say) {
+  litmus::executed_schedule done;
+  done.counts = true;
+  EXPECT_EQ(verdict_of(done, std::nullopt, false), verdict::not_judged);
+  EXPECT_EQ(verdict_of(done, std::nullopt, true), verdict::forbidden);
+  EXPECT_EQ(verdict_of(done, true, false), verdict::allowed);
+  EXPECT_EQ(verdict_of(done, false, false), verdict::forbidden);
+}
+
+TEST(exit_status, is_0_for_what_is_not_judged) {
+  EXPECT_EQ(exit_status_of(run_of({judged_in_part(sample_mode("uring", 9, 3), true)})), exit_ok);
+}
+
 TEST(verdict, does_not_count_unknown_rounds_as_hazards) {
   auto mode = sample_mode("uring-write-behind", 100);
   mode.hazards.unknown = 100;
@@ -99,6 +149,7 @@ TEST(verdict, has_a_word_of_its_own_each) {
       {verdict::allowed, "allowed"},
       {verdict::hazards_only, "hazards-only"},
       {verdict::not_exercised, "not-exercised"},
+      {verdict::not_judged, "not-judged"},
       {verdict::error, "error"},
       {verdict::hang, "hang"},
       {verdict::cannot_run, "cannot-run"},

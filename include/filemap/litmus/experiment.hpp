@@ -27,6 +27,9 @@ struct experiment_options {
 /// told that has been flushed, and checks it, until it has caught up with the flusher.
 test tokio_4796(const experiment_options& options);
 
+/// Is it the experiment, whose rounds check themselves, and not a test with a condition?
+bool checks_itself(const test& test) noexcept;
+
 }  // namespace filemap::litmus
 
 #pragma GCC visibility pop

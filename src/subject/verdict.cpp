@@ -1,6 +1,7 @@
-#include "filemap/model/model.hpp"
+#include "filemap/subject/verdict.hpp"
 
-#include "report/report.hpp"
+#include "filemap/base/stats.hpp"
+#include "filemap/model/model.hpp"
 
 #include <algorithm>
 #include <array>
@@ -11,22 +12,25 @@ using litmus::mode_result;
 using litmus::outcome;
 
 std::string_view to_string(verdict verdict) noexcept {
-  constexpr std::array<std::string_view, 9> names = {
-      "ok",    "forbidden", "allowed",    "hazards-only", "not-exercised",
-      "error", "hang",      "cannot-run", "no-rounds",
+  constexpr std::array<std::string_view, 10> names = {
+      "ok",         "forbidden", "allowed", "hazards-only", "not-exercised",
+      "not-judged", "error",     "hang",    "cannot-run",   "no-rounds",
   };
   return names[static_cast<std::size_t>(verdict)];
 }
+
+bool is_judged(const mode_result& mode) noexcept { return !mode.model || mode.model->complete; }
 
 verdict verdict_of(const mode_result& mode, bool strict) noexcept {
   const bool allows = mode.allows_violations();
   const bool violates = mode.violation_count() > 0;
   if (mode.unexpected_count() > 0) return verdict::forbidden;
-  if (violates && (strict || !allows)) return verdict::forbidden;
+  if (violates && (strict || (is_judged(mode) && !allows))) return verdict::forbidden;
   if (mode.count(outcome::hang) > 0) return verdict::hang;
   if (!mode.cannot_run.empty()) return verdict::cannot_run;
   if (mode.count(outcome::error) > 0 || !mode.failure.what.empty()) return verdict::error;
   if (mode.rounds == 0) return verdict::no_rounds;
+  if (!is_judged(mode)) return verdict::not_judged;
   if (violates) return verdict::allowed;
   if (!allows) return verdict::ok;
   return mode.hazards.rounds > 0 ? verdict::hazards_only : verdict::not_exercised;
@@ -63,24 +67,16 @@ std::vector<difference> significant_differences(const std::vector<mode_result>& 
   return pairs;
 }
 
-int exit_status_of(const run_result& run) noexcept {
+int exit_status_of(std::span<const verdict> verdicts, const how_it_ended& how) noexcept {
   const auto any = [&](verdict wanted) {
-    return std::any_of(run.modes.begin(), run.modes.end(), [&](const mode_result& mode) {
-      return verdict_of(mode, run.asked->strict) == wanted;
-    });
+    return std::find(verdicts.begin(), verdicts.end(), wanted) != verdicts.end();
   };
   if (any(verdict::forbidden)) return exit_forbidden;
   if (any(verdict::hang)) return exit_hang;
-  if (any(verdict::error) || (!run.failure.empty() && !run.cannot_run)) return exit_environment;
-  if (run.interrupted) return exit_interrupted;
-  if (any(verdict::cannot_run) || run.cannot_run) return exit_cannot_run;
+  if (any(verdict::error) || how.failed) return exit_environment;
+  if (how.interrupted) return exit_interrupted;
+  if (any(verdict::cannot_run) || how.cannot_run) return exit_cannot_run;
   return exit_ok;
-}
-
-int exit_status_of(std::span<const run_result> runs) noexcept {
-  int status = exit_ok;
-  for (const auto& run : runs) status = more_telling(status, run.exit_status);
-  return status;
 }
 
 int more_telling(int status, int other) noexcept {

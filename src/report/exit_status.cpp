@@ -1,0 +1,44 @@
+#include "filemap/explore/verdict.hpp"
+#include "filemap/subject/verdict.hpp"
+
+#include "report/exploration.hpp"
+#include "report/report.hpp"
+
+#include <array>
+#include <vector>
+
+namespace filemap {
+
+int exit_status_of(const run_result& run) noexcept {
+  std::vector<verdict> verdicts;
+  for (const auto& mode : run.modes) verdicts.push_back(verdict_of(mode, run.asked->strict));
+  return exit_status_of(verdicts, {.failed = !run.failure.empty() && !run.cannot_run,
+                                   .interrupted = run.interrupted,
+                                   .cannot_run = run.cannot_run});
+}
+
+int exit_status_of(std::span<const run_result> runs) noexcept {
+  int status = exit_ok;
+  for (const auto& run : runs) status = more_telling(status, run.exit_status);
+  return status;
+}
+
+int exit_status_of(const exploration_run& run) {
+  std::vector<verdict> verdicts;
+  for (const auto& explored : run.tests) {
+    for (const auto& mode : explored.modes) {
+      if (!mode.cannot_run.empty()) verdicts.push_back(verdict::cannot_run);
+      if (mode.result) {
+        verdicts.push_back(verdict_of(explored.test, *mode.result, run.asked.strict));
+      }
+    }
+  }
+  return exit_status_of(verdicts, {.failed = !run.failure.empty(), .interrupted = run.interrupted});
+}
+
+int exit_status_of(const replayed_run& run, bool strict) {
+  const std::array verdicts{verdict_of(run.schedule, run.allowed, strict)};
+  return exit_status_of(verdicts, {});
+}
+
+}  // namespace filemap
