@@ -628,6 +628,39 @@ class Output(Case):
         self.assertEqual(result["modes"][0]["verdict"], "ok")
 
 
+class Json(Case):
+    """What --json writes is what the schemas in docs describe."""
+
+    def catalogue(self) -> list[str]:
+        return [line.split()[0] for line in self.run_program("--list").text.splitlines()]
+
+    def check(self, result: bytes) -> None:
+        checker = subprocess.run(
+            [sys.executable, str(DOCS.parent / "src/report/check_schema.py"), "-"],
+            input=result,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        if checker.returncode == 77:
+            self.skipTest("needs python3-jsonschema")
+        self.assertEqual((checker.stdout, checker.returncode), (b"", 0))
+
+    def test_of_every_test_of_the_catalogue(self) -> None:
+        modes = "sync,blocking-pool,tokio-fs" + (",uring" if ring_is_available() else "")
+        names = self.catalogue()
+        run = self.run_here(*names, "-n", "10", "-m", modes, "--json", "-", expect=None)
+        self.assertEqual([each["test"]["name"] for each in run.json["runs"]], names)
+        self.check(run.out)
+
+    def test_of_explorations_of_the_catalogue(self) -> None:
+        names = self.catalogue()
+        run = self.run_here(*names, "--samples", "2", "-m", "tokio-fs", "--json", "-", expect=None)
+        self.assertEqual([each["name"] for each in run.json["tests"]], names)
+        self.check(run.out)
+        self.check(self.run_here("--explore", "-m", "sync,tokio-fs", "--json", "-").out)
+
+
 class BadInput(Case):
     """One line that says what, why and what to do, and nothing else."""
 

@@ -1,20 +1,41 @@
 #!/usr/bin/env python3
-"""Checks a result of --json against docs/result.schema.json, for tests and for users.
+"""Checks a result of --json against its schema in docs, for tests and for users: that of a run, or of --explore.
 
     src/report/check_schema.py FILE        "-": standard input
 
 Prints each disagreement with its place. Exit status: 0 valid, 1 not, 77 python3-jsonschema is missing.
 """
 
+from __future__ import annotations
+
 import json
 import pathlib
 import sys
+import typing
 
-SCHEMA = pathlib.Path(__file__).resolve().parents[2] / "docs" / "result.schema.json"
+DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
 
 
 def refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
+
+
+def schema_of(result: typing.Any) -> typing.Any:
+    explores = isinstance(result, dict) and "tests" in result
+    name = "exploration.schema.json" if explores else "result.schema.json"
+    return json.loads((DOCS / name).read_text(encoding="utf-8"))
+
+
+def causes(error: typing.Any) -> typing.Iterator[typing.Any]:
+    """Of a choice between schemas, what is wrong with the one that fits best: its errors lie deepest."""
+    if not error.context:
+        yield error
+        return
+    choices: dict[int, list[typing.Any]] = {}
+    for one in error.context:
+        choices.setdefault(one.schema_path[0], []).append(one)
+    for one in max(choices.values(), key=lambda errors: min(len(each.path) for each in errors)):
+        yield from causes(one)
 
 
 def main() -> int:
@@ -31,10 +52,10 @@ def main() -> int:
     except ImportError:
         print("skipped: needs python3-jsonschema")
         return 77
-    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    schema = schema_of(result)
     jsonschema.Draft7Validator.check_schema(schema)
     found = list(jsonschema.Draft7Validator(schema).iter_errors(result))
-    for one in found:
+    for one in (cause for error in found for cause in causes(error)):
         print("/".join(map(str, one.absolute_path)) or "(root)", one.message[:300], sep=": ")
     return 1 if found else 0
 

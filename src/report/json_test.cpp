@@ -1,13 +1,19 @@
+#include "filemap/litmus/catalogue.hpp"
 #include "filemap/litmus/mode.hpp"
+#include "filemap/litmus/parser.hpp"
 
 #include "report/report.hpp"
 #include "report/sample_result.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <fstream>
+#include <set>
 #include <string>
 #include <sys/wait.h>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -107,7 +113,7 @@ TEST(result_schema, has_every_outcome_and_every_mode) {
   expect_valid(run);
 }
 
-TEST(result_schema, has_every_verb_of_every_program) {
+TEST(result_schema, has_every_kind_of_handle_and_of_sync) {
   auto run = sample_run();
   for (const auto handles : {litmus::handle_kind::shared, litmus::handle_kind::reopen}) {
     auto& experiment = settings_of(run).experiment;
@@ -115,6 +121,37 @@ TEST(result_schema, has_every_verb_of_every_program) {
     experiment.sync = litmus::flusher_sync::fdatasync;
     run.test = with_flush(litmus::tokio_4796(experiment));
     expect_valid(run);
+  }
+}
+
+TEST(result_schema, has_what_a_model_could_not_say) {
+  auto run = sample_run();
+  run.test = litmus::parse(litmus::find_in_catalogue("append-twice")->source, "append-twice");
+  auto& mode = run.modes[0];
+  mode.model.emplace();
+  mode.model->complete = false;
+  mode.states[{}] = {.rounds = 9, .counts = true, .allowed = false};
+  run.modes.resize(1);
+  expect_valid(run);
+  const auto told = parsed(run)["modes"][0];
+  EXPECT_EQ(told["verdict"], "not-judged");
+  EXPECT_EQ(told["states"][0]["allowed"], nullptr);
+  EXPECT_EQ(told["model"]["unexpected_rounds"], nullptr);
+}
+
+TEST(result_schema, has_each_key_once) {
+  for (const auto* const name : {"/result.schema.json", "/exploration.schema.json"}) {
+    std::ifstream file(std::string(DOCS) + name);
+    std::vector<std::set<std::string>> open;
+    const auto parsed = json::parse(file, [&](int, json::parse_event_t event, json& value) {
+      if (event == json::parse_event_t::object_start) open.emplace_back();
+      if (event == json::parse_event_t::object_end) open.pop_back();
+      if (event == json::parse_event_t::key) {
+        EXPECT_TRUE(open.back().insert(value.get<std::string>()).second) << name << ": " << value;
+      }
+      return true;
+    });
+    EXPECT_TRUE(parsed.is_object());
   }
 }
 
@@ -253,6 +290,15 @@ TEST(json_report, names_the_modes_that_differ) {
   EXPECT_EQ(parsed(run)["significant_differences"][0]["more"], "tokio-fs");
   run.modes.pop_back();
   EXPECT_EQ(parsed(run)["significant_differences"], json::array());
+}
+
+TEST(json_report, is_text_that_no_terminal_obeys) {
+  auto run = sample_run();
+  settings_of(run).dir = "/tmp/\xc2\x9b\x1b[31m\x7f";
+  const auto text = json_report(run);
+  EXPECT_TRUE(std::all_of(text.begin(), text.end(),
+                          [](char c) { return c == '\n' || (c >= ' ' && c < '\x7f'); }));
+  EXPECT_EQ(json::parse(text)["parameters"]["dir"], "/tmp/\xc2\x9b\x1b[31m\x7f");
 }
 
 TEST(json_report, survives_paths_that_are_not_utf_8) {
