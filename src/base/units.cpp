@@ -144,10 +144,78 @@ std::string format_size(std::uint64_t bytes) {
   return significant(value, units[unit]);
 }
 
-std::string printable(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == '\x7f'; }, '?');
-  return text;
+// The well-formed sequences of UTF-8 (Unicode, table 3-7); U+0080 to U+009F are C1's.
+first_character first_character_of(std::string_view text) noexcept {
+  const auto byte = [&](std::size_t at) {
+    return at < text.size() ? static_cast<unsigned char>(text[at]) : 0U;
+  };
+  const auto first = byte(0);
+  if (first < 0x80) return {1, first >= ' ' && first != 0x7f};
+  const std::size_t size = first >= 0xc2 && first < 0xe0   ? 2
+                           : first >= 0xe0 && first < 0xf0 ? 3
+                           : first >= 0xf0 && first < 0xf5 ? 4
+                                                           : 1;
+  const auto low = first == 0xe0 ? 0xa0U : first == 0xf0 ? 0x90U : 0x80U;
+  const auto high = first == 0xed ? 0x9fU : first == 0xf4 ? 0x8fU : 0xbfU;
+  if (size == 1 || byte(1) < low || byte(1) > high) return {1, false};
+  for (std::size_t i = 2; i < size; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return {1, false};
+  }
+  return {size, first != 0xc2 || byte(1) >= 0xa0};
+}
+
+std::string printable(std::string_view text) {
+  std::string shown;
+  while (!text.empty()) {
+    const auto character = first_character_of(text);
+    shown += character.shown ? text.substr(0, character.size) : "?";
+    text.remove_prefix(character.size);
+  }
+  return shown;
+}
+
+namespace {
+
+bool is_shown_whole(std::string_view text) {
+  while (!text.empty()) {
+    const auto character = first_character_of(text);
+    if (!character.shown) return false;
+    text.remove_prefix(character.size);
+  }
+  return true;
+}
+
+// By printf(1), as $'…' is not in every shell. A substitution drops the line ends at its end.
+std::string by_printf(std::string_view word) {
+  const auto ends = word.size() - (word.find_last_not_of('\n') + 1);
+  std::string quoted = "\"$(printf '";
+  for (const auto rest = word.substr(0, word.size() - ends); const char c : rest) {
+    const bool plain = c >= ' ' && c <= '~' && c != '\'' && c != '%' && c != '\\';
+    quoted += plain ? std::string(1, c) : fmt::format("\\{:03o}", static_cast<unsigned char>(c));
+  }
+  quoted += "')\"";
+  for (std::size_t i = 0; i < ends; ++i) quoted += "$'\\n'";
+  return quoted;
+}
+
+std::string quoted(std::string_view word) {
+  constexpr std::string_view plain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+./:,@%";
+  if (!is_shown_whole(word)) return by_printf(word);
+  if (!word.empty() && word.find_first_not_of(plain) == std::string_view::npos) {
+    return std::string(word);
+  }
+  std::string line = "'";
+  for (const char c : word) line += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return line + '\'';
+}
+
+}  // namespace
+
+std::string shell_command(const std::vector<std::string>& words) {
+  std::string line;
+  for (const auto& word : words) line += (line.empty() ? "" : " ") + quoted(word);
+  return line;
 }
 
 }  // namespace filemap

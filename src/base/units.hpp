@@ -1,9 +1,11 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace filemap {
 
@@ -31,7 +33,18 @@ std::string format_count(std::uint64_t count);
 /// "123 B", "64 KiB", "79.5 GiB".
 std::string format_size(std::uint64_t bytes);
 
-/// What a terminal can show as one line: control characters become '?'.
-std::string printable(std::string text);
+/// The first character of a text that is not empty.
+struct first_character {
+  std::size_t size;  ///< in bytes
+  bool shown;        ///< valid UTF-8, and no control character (C0, DEL, C1) that a terminal obeys
+};
+first_character first_character_of(std::string_view text) noexcept;
+
+/// What a terminal can show as one line: control characters, and bytes that are not UTF-8, become
+/// '?'.
+std::string printable(std::string_view text);
+
+/// argv as one line that a POSIX shell reads back, and that a terminal can show.
+std::string shell_command(const std::vector<std::string>& words);
 
 }  // namespace filemap

@@ -2,12 +2,15 @@
 
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <limits>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace filemap {
@@ -182,6 +185,70 @@ TEST(format_size, is_read_back_by_parse_size) {
     std::erase(text, ' ');
     EXPECT_EQ(parse_size(text), bytes) << text;
   }
+}
+
+// --- what a terminal is shown
+
+TEST(printable, keeps_what_people_write) {
+  for (const auto* const text :
+       {"", "plain", "Grüße, 世界 🙂", "\xc2\xa0", "\xed\x9f\xbf", "\xef\xbf\xbd"}) {
+    EXPECT_EQ(printable(text), text);
+  }
+}
+
+TEST(printable, replaces_every_control_character) {
+  for (int c = 0; c < 0xa0; ++c) {
+    const bool control = c < ' ' || c >= 0x7f;
+    const auto text =
+        c < 0x80 ? std::string(1, static_cast<char>(c)) : std::string{'\xc2', static_cast<char>(c)};
+    EXPECT_EQ(printable(text), control ? "?" : text) << c;
+  }
+}
+
+TEST(printable, replaces_bytes_that_are_not_utf_8) {
+  EXPECT_EQ(printable("\x9b"
+                      "31m"),
+            "?31m");                  // C1 in one byte
+  EXPECT_EQ(printable("\xc2"), "?");  // cut short
+  EXPECT_EQ(printable("\xe2\x82"), "??");
+  EXPECT_EQ(printable("\xc0\x9b"), "??");  // overlong
+  EXPECT_EQ(printable("\xe0\x82\x9b"), "???");
+  EXPECT_EQ(printable("\xf0\x80\x82\x9b"), "????");
+  EXPECT_EQ(printable("\xed\xa0\x80"), "???");       // a surrogate
+  EXPECT_EQ(printable("\xf4\x90\x80\x80"), "????");  // above U+10FFFF
+  EXPECT_EQ(printable("\xff"), "?");
+}
+
+TEST(shell_command, quotes_what_a_shell_would_take_for_something_else) {
+  EXPECT_EQ(shell_command({"./filemap-uring", "--mode", "a,b+c", "--stall", "write=2ms@0.5"}),
+            "./filemap-uring --mode a,b+c --stall write=2ms@0.5");
+  EXPECT_EQ(shell_command({"x", "--dir", "a b"}), "x --dir 'a b'");
+  EXPECT_EQ(shell_command({"x", ""}), "x ''");
+  EXPECT_EQ(shell_command({"x", "it's"}), R"(x 'it'\''s')");
+  EXPECT_EQ(shell_command({"x", "$HOME", "`id`", "~", "*"}), "x '$HOME' '`id`' '~' '*'");
+}
+
+/// What a shell makes of the words of a line, with a line end after each.
+std::string words_of_a_shell(const char* shell, const std::string& line) {
+  const auto script = "printf '%s\\n' " + line;
+  std::FILE* const out =
+      ::popen(fmt::format("{} -c {}", shell, shell_command({script})).c_str(), "r");
+  if (out == nullptr) return "";
+  std::string words;
+  for (int c = 0; (c = std::fgetc(out)) != EOF;) words += static_cast<char>(c);
+  ::pclose(out);
+  return words;
+}
+
+TEST(shell_command, is_one_line_that_a_terminal_shows_and_every_shell_reads_back) {
+  const std::vector<std::string> words = {"it's",     "a\nb",     "\x1b[31m%s\\n",
+                                          "\xc2\x9b", "\x9b\xff", "é\t'\"$x"};
+  const auto line = shell_command(words);
+  EXPECT_EQ(printable(line), line);
+  std::string expected;
+  for (const auto& word : words) expected += word + '\n';
+  EXPECT_EQ(words_of_a_shell("sh", line), expected);
+  EXPECT_EQ(words_of_a_shell("bash", shell_command({"ends\n\n"})), "ends\n\n\n");
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 //
 // What is not known is null, never 0 or "".
 
+#include "base/units.hpp"
 #include "config.hpp"
 #include "report/names.hpp"
 #include "report/report.hpp"

@@ -128,9 +128,10 @@ TEST(result_schema, has_what_a_model_could_not_say) {
   auto run = sample_run();
   run.test = litmus::parse(litmus::find_in_catalogue("append-twice")->source, "append-twice");
   auto& mode = run.modes[0];
-  mode.model.emplace();
+  mode.model = litmus::model(run.test, mode.mode);
+  mode.states[*mode.model->allowed.begin()] = {.rounds = 9, .counts = true, .allowed = false};
+  mode.model->allowed.clear();
   mode.model->complete = false;
-  mode.states[{}] = {.rounds = 9, .counts = true, .allowed = false};
   run.modes.resize(1);
   expect_valid(run);
   const auto told = parsed(run)["modes"][0];

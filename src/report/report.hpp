@@ -69,7 +69,4 @@ struct modelled {
 /// For a person: every allowed outcome, with a `*` at those that the condition asks about.
 std::string model_report(const litmus::test& test, const std::vector<modelled>& modes, bool color);
 
-/// argv as one line that a shell reads back.
-std::string shell_command(const std::vector<std::string>& words);
-
 }  // namespace filemap

@@ -33,6 +33,8 @@ std::string ceiling_text(const operation_ceiling& ceiling) {
 }
 
 class text_writer : styled_text {
+  static constexpr std::string_view indent = "              ";
+
  public:
   text_writer(const run_result& run, bool color) : styled_text(color), run_(run) {}
 
@@ -54,17 +56,20 @@ class text_writer : styled_text {
   }
 
  private:
-  std::string judged(verdict verdict, std::string_view text) const {
+  static std::string_view color_of(verdict verdict) {
     switch (verdict) {
       case verdict::ok:
-        return paint("32", text);
+        return "32";
       case verdict::forbidden:
       case verdict::error:
       case verdict::hang:
-        return paint("31", text);
+        return "31";
       default:
-        return paint("33", text);
+        return "33";
     }
+  }
+  std::string judged(verdict verdict, std::string_view text) const {
+    return paint(color_of(verdict), text);
   }
 
   // --- one mode
@@ -72,9 +77,9 @@ class text_writer : styled_text {
   void section(const mode_result& mode) {
     const auto verdict = verdict_of(mode, run_.asked->strict);
     line("");
-    line("{}  {}", bold(mode.mode.name), describe(mode));
+    wrapped(bold(mode.mode.name) + "  ", describe(mode), 2);
     if (mode.rounds == 0) {
-      line("Verdict       {}", verdict_text(verdict, mode));
+      wrapped("Verdict       ", verdict_text(verdict, mode), indent.size());
       return;
     }
     if (is_litmus_test()) states(mode);
@@ -82,13 +87,13 @@ class text_writer : styled_text {
     const auto bad = mode.violation_count();
     line("Observation {} {} {} {}", observation_name(mode), observation_word(mode), bad,
          good_rounds(mode));
-    line("Verdict       {}", verdict_text(verdict, mode));
+    wrapped("Verdict       ", verdict_text(verdict, mode), indent.size());
     if (verdict != verdict::error && !mode.failure.what.empty()) {
-      line("Failed        {}", mode.failure.what);
+      wrapped("Failed        ", mode.failure.what, indent.size());
     }
     line("Violations    {}", violations(mode));
     hazards(mode);
-    line("Rounds        {} per second", format_count(rounds_per_second(mode)));
+    line("Rounds        {} per second", rate(mode));
     latencies(mode);
     if (!mode.violations.empty()) {
       time_line(mode, mode.violations.front(), "First violation");
@@ -250,9 +255,11 @@ class text_writer : styled_text {
     }
   }
 
-  static std::uint64_t rounds_per_second(const mode_result& mode) {
+  // Rounds per second; "-" where there was no time to measure.
+  static std::string rate(const mode_result& mode) {
     const auto seconds = std::chrono::duration<double>(mode.measured).count();
-    return seconds > 0 ? static_cast<std::uint64_t>(static_cast<double>(mode.rounds) / seconds) : 0;
+    if (seconds <= 0) return "-";
+    return format_count(static_cast<std::uint64_t>(static_cast<double>(mode.rounds) / seconds));
   }
 
   void latencies(const mode_result& mode) {
@@ -331,46 +338,66 @@ class text_writer : styled_text {
   // The first overtaking of the round, in words.
   void why(const mode_result& mode, const round_trace& trace) {
     bool told = false;
-    each_overtaking(trace.steps, [&](const step& later, const step& earlier,
-                                     litmus::overtaking verdict) {
-      if (std::exchange(told, true)) return;
-      if (earlier.batched) {
-        line("  Why  {} and {} were submitted together, and nothing orders them",
-             to_string(earlier.what.what), to_string(later.what.what));
-        line("  Fix  a link, or a drain");
-        return;
-      }
-      line("  Why  {} was acknowledged when its bytes were queued, {} before it was done;",
-           to_string(earlier.what.what), format_duration(earlier.io.returned - earlier.returned));
-      line("       {} {} meanwhile, through a handle that knows nothing of that queue",
-           to_string(later.what.what),
-           verdict == litmus::overtaking::yes ? "began" : "was in flight");
-      if (!mode.mode.flush) {
-        line("  Fix  flush before the notification{}", is_litmus_test() ? "" : ": --flush");
-      }
-    });
+    each_overtaking(
+        trace.steps, [&](const step& later, const step& earlier, litmus::overtaking verdict) {
+          if (std::exchange(told, true)) return;
+          if (earlier.batched) {
+            line("  Why  {} and {} were submitted together, and nothing orders them",
+                 to_string(earlier.what.what), to_string(later.what.what));
+            line("  Fix  a link, or a drain");
+            return;
+          }
+          wrapped("  Why  ",
+                  fmt::format(
+                      "{} was acknowledged when its bytes were queued, {} before it was done; {} "
+                      "{} meanwhile, through a handle that knows nothing of that queue",
+                      to_string(earlier.what.what),
+                      format_duration(earlier.io.returned - earlier.returned),
+                      to_string(later.what.what),
+                      verdict == litmus::overtaking::yes ? "began" : "was in flight"),
+                  7);
+          if (!mode.mode.flush) {
+            line("  Fix  flush before the notification{}", is_litmus_test() ? "" : ": --flush");
+          }
+        });
   }
 
   // --- all modes
 
   void table() {
     line("");
-    line("{}", bold(fmt::format("{:<25} {:<14} {:>22} {:>19} {:>9} {:>9}", "Mode", "Verdict",
-                                "Violations", "95 % interval", "Hazards", "Rounds/s")));
+    line("{}", rounds_of_each());
+    line("{}", bold(fmt::format("{:<24} {:<13} {:>10} {:>14} {:>8} {:>6}", "Mode", "Verdict",
+                                "Violations", "95 % interval", "Hazards", "Per s")));
     for (const auto& mode : run_.modes) {
       const auto verdict = verdict_of(mode, run_.asked->strict);
-      const auto word = judged(verdict, fmt::format("{:<14}", to_string(verdict)));
+      const auto word = judged(verdict, fmt::format("{:<13}", to_string(verdict)));
       if (mode.rounds == 0) {
-        line("{:<25} {} {:>22}", mode.mode.name, word, "-");
+        line("{:<24} {} {:>10}", mode.mode.name, word, "-");
         continue;
       }
       const auto bad = mode.violation_count();
-      const auto range = proportion_interval(bad, mode.rounds);
-      line("{:<25} {} {:>22} {:>19} {:>9} {:>9}", mode.mode.name, word,
-           fmt::format("{} of {}", format_count(bad), format_count(mode.rounds)),
-           fmt::format("{} to {}", format_percent(range.low), format_percent(range.high)),
-           hazard_cell(mode), format_count(rounds_per_second(mode)));
+      line("{:<24} {} {:>10} {:>14} {:>8} {:>6}", mode.mode.name, word, format_count(bad),
+           range(proportion_interval(bad, mode.rounds)), hazard_cell(mode), rate(mode));
     }
+  }
+
+  std::string rounds_of_each() const {
+    const auto [least, most] =
+        std::minmax_element(run_.modes.begin(), run_.modes.end(),
+                            [](const auto& a, const auto& b) { return a.rounds < b.rounds; });
+    if (least->rounds == most->rounds) {
+      return fmt::format("Of {} rounds in each mode:", format_count(most->rounds));
+    }
+    return fmt::format("Of {} to {} rounds in each mode:", format_count(least->rounds),
+                       format_count(most->rounds));
+  }
+
+  // "0.041-0.17 %": without the unit of the first.
+  static std::string range(const interval& of) {
+    auto low = format_percent(of.low);
+    if (low.ends_with(" %")) low.resize(low.size() - 2);
+    return low + '-' + format_percent(of.high);
   }
 
   static std::string hazard_cell(const mode_result& mode) {
@@ -382,9 +409,10 @@ class text_writer : styled_text {
   void differences() {
     const auto found = significant_differences(run_.modes);
     if (found.empty()) {
-      line(
-          "No two modes differ significantly in their violations (Fisher's exact test, Holm, p < "
-          "0.05).");
+      wrapped("",
+              "No two modes differ significantly in their violations (Fisher's exact test, Holm, "
+              "p < 0.05).",
+              0);
       return;
     }
     line("Differences beyond chance (Fisher's exact test, Holm, p < 0.05):");
@@ -400,7 +428,7 @@ class text_writer : styled_text {
       }
       // Fisher's test underflows to 0 below about 1e-300 (stats.hpp).
       const auto p = worst > 0 ? fmt::format("at most {:.2g}", worst) : "below 1e-300";
-      line("  {} violates more often than {} (p {})", more, less, p);
+      wrapped("  ", fmt::format("{} violates more often than {} (p {})", more, less, p), 4);
       do {
         ++i;
       } while (i < found.size() &&
@@ -422,12 +450,14 @@ class text_writer : styled_text {
     }
     if (stale.empty() || forbidden) return;
     line("");
-    line(
-        "Violations or hazards only in {}, which acknowledge{} a write when its bytes are queued; "
-        "none where",
-        fmt::join(stale, " and "), stale.size() == 1 ? "s" : "");
-    line("a write is acknowledged when the kernel has done it{}.",
-         flushed_clean ? ", and none with a flush before the notification" : "");
+    wrapped(
+        "",
+        fmt::format("Violations or hazards only in {}, which acknowledge{} a write when its bytes "
+                    "are queued; none where a write is acknowledged when the kernel has done "
+                    "it{}.",
+                    fmt::join(stale, " and "), stale.size() == 1 ? "s" : "",
+                    flushed_clean ? ", and none with a flush before the notification" : ""),
+        0);
   }
 
   // --- what it must be read with
@@ -441,24 +471,13 @@ class text_writer : styled_text {
          host.hypervisor ? ", virtual" : "");
     line("Filesystem    {} on {} ({}), {} free", fs.type, fs.mount_point, fs.source,
          format_size(fs.free_bytes));
-    line("              {}", fs.mount_options);
-    paragraph(fs.caveat);
+    line("{}{}", indent, fs.mount_options);
+    if (!fs.caveat.empty()) wrapped(indent, fs.caveat, indent.size(), "33");
     if (const auto device = describe(fs.device); !device.empty()) line("Device        {}", device);
     engine_lines();
     line("Seed          {}", run_.asked->seed);
     line("Repeat with   {}", shell_command(run_.asked->command));
     if (run_.interrupted) line("{}", paint("33", "Interrupted: these are the rounds until then."));
-  }
-
-  // A note, indented and broken at spaces.
-  void paragraph(std::string_view words) {
-    constexpr std::size_t width = 80;
-    while (!words.empty()) {
-      auto end = words.size() <= width ? words.size() : words.rfind(' ', width);
-      if (end == std::string_view::npos) end = words.size();
-      line("              {}", paint("33", words.substr(0, end)));
-      words.remove_prefix(std::min(words.size(), end + 1));
-    }
   }
 
   static std::string describe(const block_device& device) {
@@ -475,10 +494,13 @@ class text_writer : styled_text {
     for (const auto& mode : run_.modes) {
       if (mode.engine.name != "uring") continue;
       const auto& ceiling = mode.engine.ceiling;
-      line("Ring          {}{}", ceiling ? ceiling_text(*ceiling) + ": " : "",
-           words_or(mode.engine.features, "no features"));
+      wrapped("Ring          ",
+              (ceiling ? ceiling_text(*ceiling) + ": " : "") +
+                  words_or(mode.engine.features, "no features"),
+              indent.size());
       if (!mode.engine.substitutions.empty()) {
-        line("Substituted   {}", fmt::join(mode.engine.substitutions, "; "));
+        wrapped("Substituted   ", fmt::format("{}", fmt::join(mode.engine.substitutions, "; ")),
+                indent.size());
       }
       return;
     }
@@ -498,47 +520,47 @@ std::string text_report(std::span<const run_result> runs, bool color) {
   return text + text_writer(runs.back(), color).surroundings();
 }
 
-std::string probe_report(const ring_support& ring, const host_info& host) {
-  auto text = fmt::format("Linux {} {}\n", host.kernel_release, host.machine);
-  if (!ring.available) {
-    text +=
-        fmt::format("io_uring      cannot be used: {}\nWhat to do    {}\n", ring.why, ring.advice);
-    text +=
-        "Modes         blocking-pool, tokio-fs and sync run here; uring and uring-write-behind do "
-        "not\n";
-    return text;
-  }
-  text += fmt::format("io_uring      available, feature bits {:#x}\n", ring.feature_bits);
-  if (ring.ceiling) text += fmt::format("Ceiling       {}\n", ceiling_text(*ring.ceiling));
-  text += fmt::format("Features      {}\n", words_or(ring.features.names(), "none"));
-  const auto substitutions = ring.features.substitutions();
-  text += fmt::format(
-      "Substituted   {}\n",
-      substitutions.empty() ? "nothing" : fmt::format("{}", fmt::join(substitutions, "; ")));
-  text += ring.probed ? fmt::format("Operations    {}: {}\n", ring.opcodes.size(),
-                                    fmt::join(ring.opcodes, " "))
-                      : std::string("Operations    unknown: there is no probe before Linux 5.6\n");
-  if (ring.ceiling && ring.ceiling->enforced) {
-    text += fmt::format("Refused       {}\n", words_or(ring.refused, "nothing"));
-  }
-  return text;
-}
+namespace {
 
-std::string shell_command(const std::vector<std::string>& words) {
-  std::string line;
-  for (const auto& word : words) {
-    constexpr std::string_view plain =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+./:,@%";
-    if (!line.empty()) line += ' ';
-    if (!word.empty() && word.find_first_not_of(plain) == std::string::npos) {
-      line += word;
-      continue;
+class probe_writer : styled_text {
+ public:
+  probe_writer() : styled_text(false) {}
+
+  std::string report(const ring_support& ring, const host_info& host) {
+    line("Linux {} {}", host.kernel_release, host.machine);
+    if (!ring.available) {
+      tell("io_uring      ", "cannot be used: " + ring.why);
+      tell("What to do    ", ring.advice);
+      tell("Modes         ",
+           "blocking-pool, tokio-fs and sync run here; uring and "
+           "uring-write-behind do not");
+      return take();
     }
-    line += '\'';
-    for (const char c : word) line += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    line += '\'';
+    line("io_uring      available, feature bits {:#x}", ring.feature_bits);
+    if (ring.ceiling) tell("Ceiling       ", ceiling_text(*ring.ceiling));
+    tell("Features      ", words_or(ring.features.names(), "none"));
+    const auto substitutions = ring.features.substitutions();
+    tell("Substituted   ",
+         substitutions.empty() ? "nothing" : fmt::format("{}", fmt::join(substitutions, "; ")));
+    tell("Operations    ",
+         ring.probed ? fmt::format("{}: {}", ring.opcodes.size(), fmt::join(ring.opcodes, " "))
+                     : "unknown: there is no probe before Linux 5.6");
+    if (ring.ceiling && ring.ceiling->enforced) {
+      tell("Refused       ", words_or(ring.refused, "nothing"));
+    }
+    return take();
   }
-  return line;
+
+ private:
+  void tell(const std::string& heading, std::string_view words) {
+    wrapped(heading, words, heading.size());
+  }
+};
+
+}  // namespace
+
+std::string probe_report(const ring_support& ring, const host_info& host) {
+  return probe_writer().report(ring, host);
 }
 
 }  // namespace filemap
