@@ -212,7 +212,9 @@ json states_of(const mode_result& mode, const litmus::test& test) {
     return json{{"state", to_string(test, state)},
                 {"rounds", line.rounds},
                 {"asked_about", line.counts},
-                {"allowed", line.allowed || is_judged(mode) ? json(line.allowed) : json()}};
+                {"allowed", line.allowed || is_judged(mode) ? json(line.allowed) : json()},
+                {"notes", list(excesses_of(*mode.model, state),
+                               [](auto excess) { return to_string(excess); })}};
   });
 }
 
@@ -225,6 +227,7 @@ json model_of(const mode_result& mode, const litmus::test& test) {
                         [&](const auto* state) { return json(to_string(test, *state)); })},
       {"searched_states", mode.model->states},
       {"complete", mode.model->complete},
+      {"cut_short", mode.model->complete ? json() : json(to_string(mode.model->why))},
       {"unexpected_rounds", is_judged(mode) ? json(mode.unexpected_count()) : json()},
   };
 }

@@ -2,6 +2,8 @@
 #include "report/report.hpp"
 #include "report/styled_text.hpp"
 
+#include <set>
+
 namespace filemap {
 
 namespace {
@@ -19,8 +21,11 @@ class model_writer : styled_text {
         line("  {} {}", counts(test.condition, state) ? '*' : ' ', to_string(test, state));
       }
       if (result.deadlocks) line("    Some schedules wait for ever.");
-      if (!result.complete)
-        line("    The search was ended early: other outcomes may be allowed too.");
+      if (!result.complete) {
+        line("    The search was ended early ({}): others may be allowed too.",
+             to_string(result.why));
+      }
+      notes(result);
       const auto bad = counted(test, result.allowed);
       const auto all = result.allowed.size();
       line("Model {}/{} {} {} {}", test.name, mode.name, litmus::frequency_word(bad, all), bad,
@@ -28,6 +33,16 @@ class model_writer : styled_text {
       line("States {} in {}", format_count(result.states), format_duration(took));
     }
     return take();
+  }
+
+ private:
+  // Where some of what is allowed is more than is promised.
+  void notes(const litmus::model_result& result) {
+    std::set<litmus::excess> noted;
+    for (const auto& [state, excesses] : result.exceeding) {
+      noted.insert(excesses.begin(), excesses.end());
+    }
+    for (const auto excess : noted) wrapped("    Note: ", to_string(excess), 6);
   }
 };
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -148,7 +149,8 @@ class text_writer : styled_text {
     });
     const auto unseen = mode.states_not_seen();
     line("States        {} of {} that the model allows{}", model.allowed.size() - unseen.size(),
-         model.allowed.size(), model.complete ? "" : ", whose search was cut short");
+         model.allowed.size(),
+         model.complete ? "" : fmt::format(", cut short: {}", to_string(model.why)));
     for (const auto& [state, entry] : seen) {
       line("{:>10} {}> {}{}", entry.rounds, entry.counts ? '*' : ':', to_string(run_.test, *state),
            entry.allowed || !model.complete ? "" : paint("31", "   not allowed by the model"));
@@ -158,6 +160,17 @@ class text_writer : styled_text {
            counts(run_.test.condition, *unseen[i]) ? '*' : ':', to_string(run_.test, *unseen[i]));
     }
     if (unseen.size() > most_unseen) line("{:>10}    and {} more", "", unseen.size() - most_unseen);
+    notes(mode);
+  }
+
+  // Where what was seen is allowed, but more than is promised.
+  void notes(const mode_result& mode) {
+    std::set<litmus::excess> noted;
+    for (const auto& [state, entry] : mode.states) {
+      const auto excesses = excesses_of(*mode.model, state);
+      noted.insert(excesses.begin(), excesses.end());
+    }
+    for (const auto excess : noted) wrapped("Note          ", to_string(excess), indent.size());
   }
 
   static std::string explain_test(verdict verdict, const mode_result& mode) {

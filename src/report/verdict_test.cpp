@@ -1,5 +1,8 @@
 #include "filemap/explore/verdict.hpp"
 
+#include "filemap/litmus/catalogue.hpp"
+#include "filemap/litmus/parser.hpp"
+
 #include "report/report.hpp"
 #include "report/sample_result.hpp"
 
@@ -111,6 +114,18 @@ TEST(verdict, of_a_schedule_is_not_that_of_the_condition_where_the_model_could_n
   EXPECT_EQ(verdict_of(done, std::nullopt, true), verdict::forbidden);
   EXPECT_EQ(verdict_of(done, true, false), verdict::allowed);
   EXPECT_EQ(verdict_of(done, false, false), verdict::forbidden);
+}
+
+TEST(excesses, are_of_a_state_that_is_allowed_only_with_them) {
+  const auto test =
+      litmus::parse(litmus::find_in_catalogue("append-twice")->source, "append-twice");
+  auto model = litmus::model(test, *litmus::find_mode("uring"));
+  ASSERT_FALSE(model.allowed.empty());
+  const auto state = *model.allowed.begin();
+  model.exceeding.clear();
+  EXPECT_TRUE(excesses_of(model, state).empty());
+  model.exceeding[state] = {litmus::excess::split_write};
+  EXPECT_EQ(excesses_of(model, state), std::vector{litmus::excess::split_write});
 }
 
 TEST(exit_status, is_0_for_what_is_not_judged) {

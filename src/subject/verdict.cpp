@@ -42,6 +42,20 @@ std::string_view observation_word(const mode_result& mode) noexcept {
 
 std::uint64_t good_rounds(const mode_result& mode) noexcept { return mode.count(outcome::ok); }
 
+std::vector<litmus::excess> excesses_of(const litmus::model_result& model,
+                                        const litmus::final_state& seen) {
+  if (model.exceeding.empty()) return {};
+  const auto is_seen = [&](const litmus::final_state& state) {
+    return state == seen || litmus::allows({state}, seen);  // a mixture stands for several
+  };
+  for (const auto& state : model.allowed) {
+    if (model.exceeding.count(state) == 0 && is_seen(state)) return {};
+  }
+  const auto found = std::find_if(model.exceeding.begin(), model.exceeding.end(),
+                                  [&](const auto& entry) { return is_seen(entry.first); });
+  return found == model.exceeding.end() ? std::vector<litmus::excess>{} : found->second;
+}
+
 std::vector<difference> significant_differences(const std::vector<mode_result>& modes) {
   std::vector<difference> pairs;
   std::vector<double> p;

@@ -40,6 +40,11 @@ std::string_view observation_word(const litmus::mode_result& mode) noexcept;
 /// operation or a hang before the reader could see anything.
 std::uint64_t good_rounds(const litmus::mode_result& mode) noexcept;
 
+/// What a state that was seen takes beyond what is promised; nothing where the model has it
+/// without, or has it not.
+std::vector<litmus::excess> excesses_of(const litmus::model_result& model,
+                                        const litmus::final_state& seen);
+
 /// Two modes of which one violates more often, beyond chance.
 struct difference {
   std::string more;
