@@ -212,7 +212,7 @@ json states_of(const mode_result& mode, const litmus::test& test) {
     return json{{"state", to_string(test, state)},
                 {"rounds", line.rounds},
                 {"asked_about", line.counts},
-                {"allowed", line.allowed || is_judged(mode) ? json(line.allowed) : json()},
+                {"allowed", line.allowed || line.judged ? json(line.allowed) : json()},
                 {"notes", list(excesses_of(*mode.model, state),
                                [](auto excess) { return to_string(excess); })}};
   });

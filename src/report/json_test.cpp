@@ -129,7 +129,7 @@ TEST(result_schema, has_what_a_model_could_not_say) {
   run.test = litmus::parse(litmus::find_in_catalogue("append-twice")->source, "append-twice");
   auto& mode = run.modes[0];
   mode.model = litmus::model(run.test, mode.mode);
-  mode.states[*mode.model->allowed.begin()] = {.rounds = 9, .counts = true, .allowed = false};
+  mode.states[*mode.model->allowed.begin()] = {.rounds = 9, .counts = true, .judged = false};
   mode.model->allowed.clear();
   mode.model->complete = false;
   run.modes.resize(1);

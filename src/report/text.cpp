@@ -80,7 +80,7 @@ class text_writer : styled_text {
     line("");
     wrapped(bold(mode.mode.name) + "  ", describe(mode), 2);
     if (mode.rounds == 0) {
-      wrapped("Verdict       ", verdict_text(verdict, mode), indent.size());
+      line("Verdict       {}", verdict_text(verdict, mode));
       return;
     }
     if (is_litmus_test()) states(mode);
@@ -88,9 +88,13 @@ class text_writer : styled_text {
     const auto bad = mode.violation_count();
     line("Observation {} {} {} {}", observation_name(mode), observation_word(mode), bad,
          good_rounds(mode));
-    wrapped("Verdict       ", verdict_text(verdict, mode), indent.size());
+    if (verdict == verdict::error) {
+      line("Verdict       {}", verdict_text(verdict, mode));  // a message, in one line
+    } else {
+      wrapped("Verdict       ", verdict_text(verdict, mode), indent.size());
+    }
     if (verdict != verdict::error && !mode.failure.what.empty()) {
-      wrapped("Failed        ", mode.failure.what, indent.size());
+      line("Failed        {}", mode.failure.what);
     }
     line("Violations    {}", violations(mode));
     hazards(mode);
@@ -153,7 +157,7 @@ class text_writer : styled_text {
          model.complete ? "" : fmt::format(", cut short: {}", to_string(model.why)));
     for (const auto& [state, entry] : seen) {
       line("{:>10} {}> {}{}", entry.rounds, entry.counts ? '*' : ':', to_string(run_.test, *state),
-           entry.allowed || !model.complete ? "" : paint("31", "   not allowed by the model"));
+           entry.allowed || !entry.judged ? "" : paint("31", "   not allowed by the model"));
     }
     for (std::size_t i = 0; i < std::min(unseen.size(), most_unseen); ++i) {
       line("{:>10} {}> {}   allowed, not seen", 0,
@@ -565,9 +569,7 @@ class probe_writer : styled_text {
   }
 
  private:
-  void tell(const std::string& heading, std::string_view words) {
-    wrapped(heading, words, heading.size());
-  }
+  void tell(const std::string& heading, std::string_view words) { line("{}{}", heading, words); }
 };
 
 }  // namespace

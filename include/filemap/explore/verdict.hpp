@@ -5,6 +5,8 @@
 
 #include <optional>
 
+#pragma GCC visibility push(default)
+
 namespace filemap {
 
 /// May a schedule come to a state that the test asks about as bad? Unknown without a judgement.
@@ -17,3 +19,5 @@ verdict verdict_of(const litmus::test& test, const litmus::exploration_result& r
 verdict verdict_of(const litmus::executed_schedule& done, std::optional<bool> allowed, bool strict);
 
 }  // namespace filemap
+
+#pragma GCC visibility pop

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#pragma GCC visibility push(default)
+
 namespace filemap {
 
 /// What a mode's rounds, or its schedules, add up to.
@@ -79,3 +81,5 @@ int exit_status_of(std::span<const verdict> verdicts, const how_it_ended& how) n
 int more_telling(int status, int other) noexcept;
 
 }  // namespace filemap
+
+#pragma GCC visibility pop
