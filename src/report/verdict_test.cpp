@@ -129,7 +129,8 @@ TEST(excesses, are_of_a_state_that_is_allowed_only_with_them) {
 }
 
 TEST(exit_status, is_0_for_what_is_not_judged) {
-  EXPECT_EQ(exit_status_of(run_with_modes({judged_in_part(sample_mode("uring", 9, 3), true)})), exit_ok);
+  EXPECT_EQ(exit_status_of(run_with_modes({judged_in_part(sample_mode("uring", 9, 3), true)})),
+            exit_ok);
 }
 
 TEST(verdict, does_not_count_unknown_rounds_as_hazards) {
