@@ -156,10 +156,24 @@ void refuse_what_no_mode_needs(const std::vector<given_option>& options,
 
 // --- what follows from several
 
+void refuse_what_is_no_file(const output& wanted) {
+  const bool standard = wanted.form->to_standard_output;
+  if (wanted.file.empty()) {
+    throw std::invalid_argument("the name of a file is expected" +
+                                std::string(standard ? ", or - for standard output" : ""));
+  }
+  if (wanted.file == "-" && !standard) throw std::invalid_argument("it is written to a file");
+}
+
 void take(command_line& line, const given_option& option) {
   if (option.row->kind == option_kind::flag) return option.row->take(line, "");
   for (const auto& value : option.values) {
     try {
+      if (option.row->exports != nullptr) {
+        line.options.outputs.push_back({option.row->exports, value});
+        refuse_what_is_no_file(line.options.outputs.back());
+        continue;
+      }
       option.row->take(line, value);
     } catch (const std::invalid_argument& error) {
       refuse(fmt::format("{} {}: {}", option.name(), value.empty() ? "''" : value, error.what()));
@@ -233,9 +247,11 @@ bool names_one_file(const std::filesystem::path& a, const std::filesystem::path&
 void understand_output(options& options) {
   const char* const no_color = std::getenv("NO_COLOR");
   options.color = options.color && (no_color == nullptr || *no_color == '\0');
-  if (!options.json_file.empty() && !options.trace_file.empty() &&
-      names_one_file(options.trace_file, options.json_file)) {
-    refuse("--json and --trace: two files are needed");
+  for (const auto& one : options.outputs) {
+    for (const auto& other : options.outputs) {
+      if (&one >= &other || !names_one_file(one.file, other.file)) continue;
+      refuse(fmt::format("{} and {}: two files are needed", one.form->option, other.form->option));
+    }
   }
 }
 
@@ -324,6 +340,17 @@ std::optional<std::string> answer_to(const std::vector<given_option>& options, a
 }
 
 }  // namespace
+
+bool options::silences_text() const noexcept {
+  return std::any_of(outputs.begin(), outputs.end(),
+                     [](const output& each) { return each.file == "-"; });
+}
+
+std::size_t options::traces() const noexcept {
+  std::size_t most = 1;
+  for (const auto& each : outputs) most = std::max(most, each.form->traces);
+  return most;
+}
 
 std::optional<options> parse_command_line(std::span<const char* const> argv, std::string& answer) {
   const auto given = find_options(argv);

@@ -117,8 +117,8 @@ TEST(command_line, has_the_defaults_that_the_help_states) {
   EXPECT_TRUE(defaults.ring.defer_taskrun);
   EXPECT_FALSE(defaults.ring.force_async);
   EXPECT_FALSE(defaults.ring.ceiling.has_value());
-  EXPECT_EQ(defaults.json_file, "");
-  EXPECT_EQ(defaults.trace_file, "");
+  EXPECT_TRUE(defaults.outputs.empty());
+  EXPECT_FALSE(defaults.silences_text());
   EXPECT_EQ(defaults.progress, progress_kind::automatic);
   EXPECT_TRUE(defaults.color);
   EXPECT_EQ(defaults.log_level, "warn");
@@ -291,9 +291,15 @@ TEST(command_line, lets_a_comparison_have_what_only_some_of_its_modes_use) {
 }
 
 TEST(command_line, understands_output) {
-  EXPECT_EQ(parsed({"--json", "-"}).json_file, "-");
-  EXPECT_EQ(parsed({"--json", "a", "--trace", "b"}).json_file, "a");
-  EXPECT_EQ(parsed({"--json", "a", "--trace", "b"}).trace_file, "b");
+  EXPECT_TRUE(parsed({"--json", "-"}).silences_text());
+  const auto both = parsed({"--trace", "b", "--json", "a"});
+  EXPECT_FALSE(both.silences_text());
+  ASSERT_EQ(both.outputs.size(), 2U);
+  for (const auto& [form, file] : both.outputs) {
+    EXPECT_EQ(file, form->option == "--json" ? "a" : "b");
+  }
+  EXPECT_EQ(parsed({"--json", "a"}).traces(), 1U);
+  EXPECT_GT(both.traces(), 1U);
   EXPECT_EQ(parsed({"--progress", "auto"}).progress, progress_kind::automatic);
   EXPECT_EQ(parsed({"--progress", "always"}).progress, progress_kind::always);
   EXPECT_EQ(parsed({"--progress", "never"}).progress, progress_kind::never);

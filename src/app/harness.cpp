@@ -204,7 +204,7 @@ void harness::begin(const litmus::test& test, contestant& contestant) const {
   options.model = asked_.model;
   options.round_timeout = asked_.round_timeout;
   options.stop_on_violation = asked_.stop_on_violation;
-  options.traces = asked_.trace_file.empty() ? 1 : 100;
+  options.traces = asked_.traces();
   options.max_open_files = open_files_for_one(test);
   options.interrupt = &interrupt_;
   contestant.own_engine = make_engine(contestant.mode, asked_);

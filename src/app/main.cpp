@@ -134,6 +134,16 @@ class ending {
   int status_;
 };
 
+// Before the first round, or what was run for could not be kept.
+std::vector<std::pair<const exporter*, std::unique_ptr<output_file>>> open_outputs(
+    const options& asked) {
+  std::vector<std::pair<const exporter*, std::unique_ptr<output_file>>> files;
+  for (const auto& [form, file] : asked.outputs) {
+    files.emplace_back(form, std::make_unique<output_file>(file));
+  }
+  return files;
+}
+
 // The tests that were named, or the experiment.
 std::vector<run_result> run_all(const options& asked, const work_directory& directory) {
   const auto tests =
@@ -160,19 +170,19 @@ void tell_failures(std::span<const run_result> results) {
 }
 
 int run(const options& asked) {
-  output_file json(asked.json_file);
-  output_file trace(asked.trace_file);
+  auto files = open_outputs(asked);
   catch_interrupts();
   const work_directory directory(asked.dir);
   remove_when_interrupted_twice(directory.path());
   const auto results = run_all(asked, directory);
 
   ending ending(exit_status_of(results));
-  if (asked.json_file != "-") {
+  if (!asked.silences_text()) {
     ending.tell([&] { print(text_report(results, in_color(asked))); });
   }
-  if (json) ending.tell([&] { json.write(json_report(results)); });
-  if (trace) ending.tell([&] { trace.write(trace_report(results)); });
+  for (auto& each : files) {
+    ending.tell([&] { each.second->write(each.first->of_runs(results)); });
+  }
   ending.tell([&] { tell_failures(results); });
   ending.remove(directory);
   // The kernel may still use what destructors would free.
@@ -181,17 +191,19 @@ int run(const options& asked) {
 }
 
 int explore(const options& asked) {
-  output_file json(asked.json_file);
+  auto files = open_outputs(asked);
   catch_interrupts();
   const work_directory directory(asked.dir);
   remove_when_interrupted_twice(directory.path());
   const auto run = run_exploration(asked, directory, interrupted());
 
   ending ending(exit_status_of(run));
-  if (asked.json_file != "-") {
+  if (!asked.silences_text()) {
     ending.tell([&] { print(text_report(run, in_color(asked))); });
   }
-  if (json) ending.tell([&] { json.write(json_report(run)); });
+  for (auto& each : files) {
+    ending.tell([&] { each.second->write(each.first->of_exploration(run)); });
+  }
   if (!run.failure.empty()) complain(run.failure, 0);
   ending.remove(directory);
   return ending.status();

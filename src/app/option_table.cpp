@@ -154,7 +154,7 @@ constexpr const char* instead = "Instead of running";
 constexpr const char* how_much = "How much";
 constexpr const char* what = "What";
 constexpr const char* how = "Where and how";
-constexpr const char* output = "Output";
+constexpr const char* output_group = "Output";
 
 using line = command_line;
 using given = const std::string&;
@@ -162,7 +162,7 @@ using litmus::engine_kind;
 using kind = option_kind;
 
 // Wide rows, so that each option is one thing to look at.
-constexpr std::array option_rows = {
+constexpr std::array first_rows = {
     option_row{
         .names = "TEST",
         .value = "",
@@ -530,36 +530,28 @@ constexpr std::array option_rows = {
         .kind = kind::value,
         .of_a_schedule = true,
     },
-    option_row{
-        .names = "--json",
-        .value = "FILE",
-        .group = output,
-        .help = "all results; - is standard output, instead of text",
-        .goes_with = activities(activity::run, activity::explore),
-        .take =
-            [](line& l, given t) {
-              l.options.json_file =
-                  file_name(t, "the name of a file is expected, or - for standard output");
-            },
-        .kind = kind::value,
-    },
-    option_row{
-        .names = "--trace",
-        .value = "FILE",
-        .group = output,
-        .help = "violating rounds for Perfetto (Chrome trace JSON)",
-        .goes_with = in_rounds,
-        .take =
-            [](line& l, given t) {
-              if (t == "-") refuse("it is written to a file");
-              l.options.trace_file = file_name(t, "the name of a file is expected");
-            },
-        .kind = kind::value,
-    },
+};
+
+// An exporter's file.
+constexpr option_row row_of(const exporter& form) {
+  return {
+      .names = form.option,
+      .value = "FILE",
+      .group = output_group,
+      .help = form.what,
+      .goes_with =
+          form.of_exploration != nullptr ? activities(activity::run, activity::explore) : in_rounds,
+      .take = nullptr,
+      .kind = kind::value,
+      .exports = &form,
+  };
+}
+
+constexpr std::array last_rows = {
     option_row{
         .names = "--progress",
         .value = "WHEN",
-        .group = output,
+        .group = output_group,
         .help = "auto (on a terminal), always, never",
         .goes_with = everywhere,
         .take =
@@ -575,7 +567,7 @@ constexpr std::array option_rows = {
     option_row{
         .names = "--no-color",
         .value = "",
-        .group = output,
+        .group = output_group,
         .help = "",
         .goes_with = everywhere,
         .take = [](line& l, given) { l.options.color = false; },
@@ -583,7 +575,7 @@ constexpr std::array option_rows = {
     option_row{
         .names = "--log-level",
         .value = "LEVEL",
-        .group = output,
+        .group = output_group,
         .help = "also NO_COLOR; trace, debug ... error, off",
         .goes_with = everywhere,
         .take =
@@ -601,7 +593,7 @@ constexpr std::array option_rows = {
     option_row{
         .names = "--probe",
         .value = "",
-        .group = output,
+        .group = output_group,
         .help = "what io_uring can do here, and why not",
         .goes_with = activities(activity::probe),
         .take = [](line&, given) {},
@@ -610,7 +602,7 @@ constexpr std::array option_rows = {
     option_row{
         .names = "--version",
         .value = "",
-        .group = output,
+        .group = output_group,
         .help = "",
         .goes_with = activities(activity::version),
         .take = [](line&, given) {},
@@ -619,13 +611,21 @@ constexpr std::array option_rows = {
     option_row{
         .names = "-h,--help",
         .value = "",
-        .group = output,
+        .group = output_group,
         .help = "the version; this",
         .goes_with = activities(activity::help),
         .take = [](line&, given) {},
         .asks_for = activity::help,
     },
 };
+
+constexpr auto option_rows = [] {
+  std::array<option_row, first_rows.size() + exporters.size() + last_rows.size()> rows{};
+  auto next = std::copy(first_rows.begin(), first_rows.end(), rows.begin());
+  for (const auto& form : exporters) *next++ = row_of(form);
+  std::copy(last_rows.begin(), last_rows.end(), next);
+  return rows;
+}();
 
 // --- the help
 

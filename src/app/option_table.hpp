@@ -49,16 +49,17 @@ struct option_row {
   std::string_view value;  ///< what stands for its value in the help: "N"
   std::string_view group;  ///< its heading in the help; "": the option is not in it
   std::string_view help;   ///< wrapped by whoever prints it; "": told with the row below it
-  activities goes_with;
+  activities goes_with{};
   /// Understands a value; of a flag it is "". Throws std::invalid_argument whose text completes
   /// "--option VALUE: …".
-  void (*take)(command_line& line, const std::string& value);
+  void (*take)(command_line& line, const std::string& value) = nullptr;
   option_kind kind = option_kind::flag;
   std::optional<activity> asks_for = std::nullopt;
-  std::string_view excludes = "";  ///< options that say something else of the same thing
+  std::string_view excludes{};  ///< options that say something else of the same thing
   std::optional<litmus::engine_kind> needs = std::nullopt;  ///< means nothing without such a mode
   bool of_experiment = false;                               ///< a TEST says this itself
-  bool of_a_schedule = false;  ///< what a schedule that is found so is replayed with
+  const exporter* exports = nullptr;  ///< the value is the file that this form goes to
+  bool of_a_schedule = false;         ///< what a schedule that is found so is replayed with
 
   /// "--iterations"; "TEST" of what is no option.
   std::string_view name() const noexcept;

@@ -5,6 +5,7 @@
 #include "filemap/litmus/test.hpp"
 #include "filemap/model/model.hpp"
 
+#include "report/exporters.hpp"
 #include "report/run_settings.hpp"
 
 #include <cstdint>
@@ -15,6 +16,12 @@
 namespace filemap {
 
 enum class progress_kind : std::uint8_t { automatic, always, never };
+
+/// A form of the results, and the file that it goes to.
+struct output {
+  const exporter* form;
+  std::string file;  ///< "-": standard output
+};
 
 /// What the program does: options go with some of these, and some options ask for one.
 enum class activity : std::uint8_t {
@@ -46,11 +53,15 @@ struct options : run_settings {
   std::optional<litmus::witness> replay;  ///< execute this one alone
 
   // What is told
-  std::string json_file;   ///< "-": standard output; "": none
-  std::string trace_file;  ///< likewise, but never standard output
+  std::vector<output> outputs;  ///< beside the text, or instead of it
   std::string log_level = "warn";
   bool color = true;  ///< where it is a terminal
   progress_kind progress = progress_kind::automatic;
+
+  /// Does something else than the text for a person go to standard output?
+  bool silences_text() const noexcept;
+  /// Of a mode's violating rounds, how many the outputs want kept.
+  std::size_t traces() const noexcept;
 
   /// What reports tell of it.
   const run_settings& settings() const noexcept { return *this; }

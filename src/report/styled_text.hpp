@@ -41,7 +41,8 @@ class styled_text {
   }
   /// In the color of an ANSI code: "31" red, "32" green, "33" yellow, "1" bold.
   std::string paint(std::string_view code, std::string_view text) const {
-    return color_ ? fmt::format("{}{}{}{}{}{}{}", begin_, code, end_, text, begin_, '0', end_)
+    return color_ ? fmt::format("{}{}{}{}{}{}{}", begin_mark, code, end_mark, text, begin_mark, '0',
+                                end_mark)
                   : std::string(text);
   }
   std::string bold(std::string_view text) const { return paint("1", text); }
@@ -51,15 +52,15 @@ class styled_text {
 
  private:
   // A color is marked so until its line is made, when an escape that is in the text is none.
-  static constexpr char begin_ = '\x0e';
-  static constexpr char end_ = '\x0f';
+  static constexpr char begin_mark = '\x0e';
+  static constexpr char end_mark = '\x0f';
 
   static std::size_t columns(std::string_view text) {
     std::size_t count = 0;
     for (bool marked = false; const char c : text) {
-      if (c == begin_) marked = true;
+      if (c == begin_mark) marked = true;
       if (!marked && (static_cast<unsigned char>(c) & 0xc0) != 0x80) ++count;
-      if (c == end_) marked = false;
+      if (c == end_mark) marked = false;
     }
     return count;
   }
@@ -69,8 +70,8 @@ class styled_text {
     std::size_t used = 0;
     auto space = std::string_view::npos;
     for (std::size_t i = 0; i < words.size(); ++i) {
-      if (words[i] == begin_) i = std::min(words.find(end_, i), words.size() - 1);
-      if (words[i] == end_) continue;
+      if (words[i] == begin_mark) i = std::min(words.find(end_mark, i), words.size() - 1);
+      if (words[i] == end_mark) continue;
       if (used > room && space != std::string_view::npos) return space;
       if (words[i] == ' ') space = i;
       if ((static_cast<unsigned char>(words[i]) & 0xc0) != 0x80) ++used;
@@ -80,7 +81,8 @@ class styled_text {
 
   void add(std::string_view rest) {
     while (!rest.empty()) {
-      const auto end = rest.front() == begin_ && color_ ? rest.find(end_) : std::string_view::npos;
+      const auto end =
+          rest.front() == begin_mark && color_ ? rest.find(end_mark) : std::string_view::npos;
       const auto code = end == std::string_view::npos ? "" : rest.substr(1, end - 1);
       if (code == "0" || code == "1" || code == "31" || code == "32" || code == "33") {
         fmt::format_to(std::back_inserter(text_), "\x1b[{}m", code);

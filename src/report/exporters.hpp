@@ -1,0 +1,45 @@
+#pragma once
+
+#include "report/exploration.hpp"
+#include "report/report.hpp"
+
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace filemap {
+
+/// A form of the results: one function of them. What has none of an exploration has nullptr there.
+struct exporter {
+  std::string_view option;  ///< that names its file
+  std::string_view what;    ///< for the help
+  std::string (*of_runs)(std::span<const run_result> runs);
+  std::string (*of_exploration)(const exploration_run& run);
+  bool to_standard_output;  ///< "-" is one, instead of the text
+  std::size_t traces;       ///< of violating rounds that it wants kept
+};
+
+/// A new one is a row here: its option, the help and what it goes with follow. (The text for a
+/// person needs no option, and a terminal's color: text_report.)
+inline constexpr std::array exporters = {
+    exporter{
+        .option = "--json",
+        .what = "all results; - is standard output, instead of text",
+        .of_runs = json_report,
+        .of_exploration = json_report,
+        .to_standard_output = true,
+        .traces = 1,
+    },
+    exporter{
+        .option = "--trace",
+        .what = "violating rounds for Perfetto (Chrome trace JSON)",
+        .of_runs = trace_report,
+        .of_exploration = nullptr,
+        .to_standard_output = false,
+        .traces = 100,
+    },
+};
+
+}  // namespace filemap
