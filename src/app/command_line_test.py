@@ -600,6 +600,43 @@ class Output(Case):
             self.assert_lost_output_is_told(("--json", str(file)), stdout=full)
         self.check_json(json.loads(file.read_text(encoding="utf-8")))
 
+    def test_a_report_that_cannot_be_written_outweighs_no_verdict(self) -> None:
+        strict = ["-m", "tokio-fs", *Violations.STALLED, "--stop-on-violation", "--strict"]
+        with open("/dev/full", "wb") as full:
+            run = self.run_here(*strict, expect=1, stdout=full)
+            self.assert_one_line(run, "cannot write to standard output")
+            self.run_here(*strict, "--json", "-", expect=1, stdout=full)
+        self.run_here(*strict, "--json", "/dev/full", expect=1)
+        self.run_here("-n", "5", "-m", "sync", "--json", "/dev/full", expect=3)
+
+    def test_json_goes_through_a_fifo(self) -> None:
+        fifo = pathlib.Path(self.files, "fifo")
+        os.mkfifo(fifo)
+        process = self.start("--dir", self.dir, "-n", "5", "-m", "sync", "--json", str(fifo))
+        result = json.loads(fifo.read_text(encoding="utf-8"))
+        self.assertEqual(result["modes"][0]["rounds"], 5)
+        self.assertEqual(self.end_of(process).status, 0)
+
+    def test_what_an_output_file_held_survives_a_write_that_fails(self) -> None:
+        file = pathlib.Path(self.files, "r.json")
+        file.write_text("precious", encoding="utf-8")
+        arguments = ["-n", "5", "-m", "sync", "--json", str(file)]
+        run = self.run_here(*arguments, expect=3, preexec_fn=limit(resource.RLIMIT_FSIZE, 1024))
+        self.assert_one_line(run, str(file), "File too large")
+        self.assertEqual(file.read_text(encoding="utf-8"), "precious")
+        self.assertEqual(os.listdir(self.files), ["r.json"])
+
+    def test_an_output_file_is_replaced_with_its_mode_and_behind_its_link(self) -> None:
+        file, link = pathlib.Path(self.files, "r.json"), pathlib.Path(self.files, "link")
+        file.write_text("old", encoding="utf-8")
+        file.chmod(0o640)
+        link.symlink_to(file)
+        self.run_here("-n", "5", "-m", "sync", "--json", str(link))
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(file.stat().st_mode & 0o777, 0o640)
+        self.assertEqual(json.loads(file.read_text(encoding="utf-8"))["modes"][0]["rounds"], 5)
+        self.assertEqual(sorted(os.listdir(self.files)), ["link", "r.json"])
+
     def test_no_file_of_a_round_becomes_a_closed_standard_stream(self) -> None:
         def close() -> None:
             default_signals()

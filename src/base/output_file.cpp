@@ -1,10 +1,10 @@
 #include "output_file.hpp"
 
-#include "filemap/io/unique_fd.hpp"
-
 #include <cerrno>
-#include <cstdio>
+#include <cstdlib>
 #include <fcntl.h>
+#include <memory>
+#include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
 #include <utility>
@@ -24,33 +24,85 @@ namespace {
                           "cannot write " + (stream ? "to standard output" : path) + advice);
 }
 
+/// A file that is gone with this object, unless it has been put in another's place.
+class aside {
+ public:
+  explicit aside(const std::string& target)
+      : path_(target + ".XXXXXX"), fd_(::mkostemp(path_.data(), O_CLOEXEC)) {}
+  aside(const aside&) = delete;
+  aside& operator=(const aside&) = delete;
+  ~aside() {
+    const int error = errno;
+    if (fd_ && !placed_) ::unlink(path_.c_str());
+    errno = error;
+  }
+
+  explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
+  int fd() const noexcept { return fd_.get(); }
+  bool put(const std::string& target) noexcept {
+    placed_ = ::fsync(fd_.get()) == 0 && ::rename(path_.c_str(), target.c_str()) == 0;
+    return placed_;
+  }
+
+ private:
+  std::string path_;
+  unique_fd fd_;
+  bool placed_ = false;
+};
+
+mode_t mode_of_new_files() noexcept {
+  const auto mask = ::umask(0);
+  ::umask(mask);
+  return 0666 & ~mask;
+}
+
 }  // namespace
 
 output_file::output_file(std::string path) : path_(std::move(path)) {
   if (path_.empty() || path_ == "-") return;
-  made_ = ::access(path_.c_str(), F_OK) != 0;
-  const unique_fd fd{::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666)};
-  if (!fd) {
-    made_ = false;
+  struct stat status {};
+  const bool exists = ::stat(path_.c_str(), &status) == 0;
+  if (exists) {
+    direct_ = unique_fd{::open(path_.c_str(), O_WRONLY | O_CLOEXEC)};
+    if (!direct_) fail(path_);
+    if (!S_ISREG(status.st_mode)) return;
+  }
+  const std::unique_ptr<char, decltype(&std::free)> resolved{::realpath(path_.c_str(), nullptr),
+                                                             &std::free};
+  target_ = resolved != nullptr ? resolved.get() : path_;
+  mode_ = exists ? status.st_mode & 07777 : mode_of_new_files();
+  if (aside(target_)) {
+    direct_ = {};
+  } else if (!exists) {
     fail(path_);
   }
 }
 
-output_file::~output_file() {
-  if (made_) ::unlink(path_.c_str());
+void output_file::write(std::string_view text) {
+  if (path_ == "-") {
+    write_all(STDOUT_FILENO, text);
+  } else if (!direct_) {
+    write_aside(text);
+  } else {
+    if (!target_.empty() && ::ftruncate(direct_.get(), 0) != 0) fail(path_);
+    write_all(direct_.get(), text);
+  }
 }
 
-void output_file::write(std::string_view text) {
-  const unique_fd file{path_ == "-" ? ::dup(STDOUT_FILENO)
-                                    : ::open(path_.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC)};
-  if (!file) fail(path_);
+void output_file::write_aside(std::string_view text) const {
+  aside file(target_);
+  if (!file || ::fchmod(file.fd(), mode_) != 0) fail(path_);
+  write_all(file.fd(), text);
+  if (!file.put(target_)) fail(path_);
+}
+
+void output_file::write_all(int fd, std::string_view text) const {
   while (!text.empty()) {
-    const auto written = ::write(file.get(), text.data(), text.size());
+    const auto written = ::write(fd, text.data(), text.size());
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) fail(path_);
     text.remove_prefix(static_cast<std::size_t>(written));
   }
-  made_ = false;
 }
 
 }  // namespace filemap
