@@ -143,4 +143,8 @@ latency_histogram::nanoseconds latency_histogram::percentile(double p) const noe
   return max_;
 }
 
+latency_summary latency_histogram::summary() const noexcept {
+  return {count_, min(), percentile(50), percentile(99), percentile(99.9), max(), mean()};
+}
+
 }  // namespace filemap

@@ -99,14 +99,15 @@ class explainer {
 
   void mend_what_was_acknowledged_early() {
     std::vector<std::size_t> tried;  // the writes
-    each_overtaking(schedule_.steps, [&](const step& later, const step& earlier, overtaking) {
-      // A member of a batch was not promised to have run.
-      const auto write = index_of(earlier);
-      if (earlier.batched || std::count(tried.begin(), tried.end(), write) > 0) return;
-      tried.push_back(write);
-      if (!goes_on()) return;
-      note({write, index_of(later), true, path(earlier, later)}, flush(steps_[write]));
-    });
+    each_overtaking(
+        schedule_.steps, conflicts(test_), [&](const step& later, const step& earlier, overtaking) {
+          // A member of a batch was not promised to have run.
+          const auto write = index_of(earlier);
+          if (earlier.batched || std::count(tried.begin(), tried.end(), write) > 0) return;
+          tried.push_back(write);
+          if (!goes_on()) return;
+          note({write, index_of(later), true, path(earlier, later)}, flush(steps_[write]));
+        });
   }
 
   std::size_t index_of(const step& step) const {

@@ -232,29 +232,22 @@ json model_of(const mode_result& mode, const litmus::test& test) {
   };
 }
 
-json to_json(std::string_view operation, std::string_view seen_by,
-             const latency_histogram& latency) {
+json to_json(std::string_view operation, std::string_view seen_by, const latency_summary& latency) {
   return {
-      {"operation", operation},
-      {"seen_by", seen_by},
-      {"count", latency.count()},
-      {"min", latency.min().count()},
-      {"p50", latency.percentile(50).count()},
-      {"p99", latency.percentile(99).count()},
-      {"p99_9", latency.percentile(99.9).count()},
-      {"max", latency.max().count()},
-      {"mean", latency.mean().count()},
+      {"operation", operation},         {"seen_by", seen_by},
+      {"count", latency.count},         {"min", latency.min.count()},
+      {"p50", latency.p50.count()},     {"p99", latency.p99.count()},
+      {"p99_9", latency.p99_9.count()}, {"max", latency.max.count()},
+      {"mean", latency.mean.count()},
   };
 }
 
 json latencies_of(const mode_result& mode) {
   auto result = json::array();
   const auto add = [&](litmus::verb verb, std::string_view seen_by, const auto& latency) {
-    if (latency.count() > 0) result.push_back(to_json(to_string(verb), seen_by, latency));
+    if (latency.count > 0) result.push_back(to_json(to_string(verb), seen_by, latency));
   };
-  for (std::size_t i = 0; i < mode.latency.size(); ++i) {
-    add(static_cast<litmus::verb>(i), "program", mode.latency[i]);
-  }
+  for (const auto& [what, latency] : mode.latency) add(what, "program", latency);
   add(litmus::verb::append, "execution", mode.append_executed);
   return result;
 }
@@ -382,11 +375,21 @@ json to_json(const run_result& run) {
 }  // namespace
 
 std::string json_report(std::span<const run_result> runs) {
-  const auto one = [](const run_result& run) { return to_json(run); };
-  const auto all = runs.size() == 1 ? to_json(runs.front())
-                                    : json{{"schema_version", 1}, {"runs", list(runs, one)}};
   // Paths and arguments may be any bytes; JSON may not.
-  return all.dump(2, ' ', true, json::error_handler_t::replace) + '\n';
+  const auto text_of = [](const run_result& run) {
+    return to_json(run).dump(2, ' ', true, json::error_handler_t::replace);
+  };
+  if (runs.size() == 1) return text_of(runs.front()) + '\n';
+  // One after the other: the tree of a run is many times its text.
+  std::string text = "{\n  \"schema_version\": 1,\n  \"runs\": [";
+  for (const auto& run : runs) {
+    text += &run == &runs.front() ? "\n    " : ",\n    ";
+    for (const char c : text_of(run)) {
+      text += c;
+      if (c == '\n') text += "    ";
+    }
+  }
+  return text + "\n  ]\n}\n";
 }
 
 }  // namespace filemap

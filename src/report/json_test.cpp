@@ -209,6 +209,15 @@ TEST(json_report, counts_what_each_mode_came_to) {
   EXPECT_DOUBLE_EQ(modes[1]["rounds_per_second"], 20'000.0);
 }
 
+TEST(json_report, of_several_runs_has_each_as_it_is_alone) {
+  auto other = sample_run();
+  other.test.name = "a\nb";
+  const std::vector<run_result> runs = {sample_run(), other};
+  const auto all = json::parse(json_report(runs));
+  EXPECT_EQ(all["schema_version"], 1);
+  EXPECT_EQ(all["runs"], json::array({parsed(runs[0]), parsed(runs[1])}));
+}
+
 TEST(json_report, judges_as_strictly_as_was_asked) {
   auto run = sample_run();
   settings_of(run).strict = true;

@@ -29,6 +29,13 @@ inline void count(litmus::mode_result& mode, const litmus::observation& seen,
   mode.outcomes[static_cast<std::size_t>(seen.what)] += rounds;
 }
 
+/// Of one operation that took so long.
+inline latency_summary latency_of(std::chrono::nanoseconds one) {
+  latency_histogram latency;
+  latency.record(one);
+  return latency.summary();
+}
+
 /// A mode after `rounds` rounds of which `violations` were size-zero and the rest ok.
 inline litmus::mode_result sample_mode(std::string_view name, std::uint64_t rounds = 0,
                                        std::uint64_t violations = 0) {
@@ -117,12 +124,12 @@ inline run_result sample_run() {
 
   auto uring = sample_mode("uring", 10'000);
   uring.engine.features = {"READ/WRITE", "STATX"};
-  uring.latency[static_cast<std::size_t>(verb::append)].record(2us);
+  uring.latency[verb::append] = latency_of(2us);
   auto tokio = sample_mode("tokio-fs", 10'000, 8);
   tokio.hazards.rounds = 500;
   tokio.hazards.pairs[{verb::fsync, verb::append}] = 500;
-  tokio.latency[static_cast<std::size_t>(verb::append)].record(2us);
-  tokio.append_executed.record(62us);
+  tokio.latency[verb::append] = latency_of(2us);
+  tokio.append_executed = latency_of(62us);
   tokio.violations.push_back(sample_violation());
   run.modes = {std::move(uring), std::move(tokio)};
 

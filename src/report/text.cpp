@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -281,20 +282,18 @@ class text_writer : styled_text {
 
   void latencies(const mode_result& mode) {
     line("Latency       {:>9} {:>9} {:>9} {:>9}", "p50", "p99", "p99.9", "max");
-    for (std::size_t i = 0; i < mode.latency.size(); ++i) {
-      latency_row(to_string(static_cast<verb>(i)), mode.latency[i]);
-    }
+    for (const auto& [what, latency] : mode.latency) latency_row(to_string(what), latency);
     if (mode.mode.when == acknowledgement::write_behind) {
       latency_row("append done", mode.append_executed);
     }
   }
 
-  void latency_row(std::string_view name, const latency_histogram& latency) {
-    if (latency.count() == 0) return;
+  void latency_row(std::string_view name, const latency_summary& latency) {
+    if (latency.count == 0) return;
     // fmt counts the two bytes of µ as one column, as a terminal does.
-    line("  {:<11} {:>9} {:>9} {:>9} {:>9}", name, format_duration(latency.percentile(50)),
-         format_duration(latency.percentile(99)), format_duration(latency.percentile(99.9)),
-         format_duration(latency.max()));
+    line("  {:<11} {:>9} {:>9} {:>9} {:>9}", name, format_duration(latency.p50),
+         format_duration(latency.p99), format_duration(latency.p99_9),
+         format_duration(latency.max));
   }
 
   // --- one round
@@ -314,7 +313,7 @@ class text_writer : styled_text {
     const auto column = [&](instant at) {
       const auto part =
           static_cast<double>((at - trace.start).count()) / static_cast<double>(span.count());
-      return std::min(width - 1, static_cast<std::size_t>(part * width));
+      return static_cast<std::size_t>(std::clamp(part, 0.0, 0.999) * width);
     };
 
     line("{}: round {}, {}{}", title, trace.round, trace.seen.label(), details(trace.seen));
@@ -322,12 +321,14 @@ class text_writer : styled_text {
     for (const auto* const step : shown) {
       std::string bar(width, ' ');
       const bool start_known = step->io.started != instant{};
-      const auto began = start_known ? step->io.started : step->io.submitted;
+      const auto began = !step->began() ? step->io.returned
+                         : start_known  ? step->io.started
+                                        : step->io.submitted;
       const auto draw = [&](instant from, instant to, char with) {
         for (auto i = column(from); i <= column(to); ++i) bar[i] = with;
       };
       draw(step->called, began, '.');
-      draw(began, step->io.returned, start_known ? '#' : '=');
+      if (step->began()) draw(began, step->io.returned, start_known ? '#' : '=');
       line("  {:<8} {:<9}|{}| {}", process_name(run_.test, step->process),
            to_string(step->what.what), bar, step_note(*step, trace));
     }
@@ -356,7 +357,8 @@ class text_writer : styled_text {
   void why(const mode_result& mode, const round_trace& trace) {
     bool told = false;
     each_overtaking(
-        trace.steps, [&](const step& later, const step& earlier, litmus::overtaking verdict) {
+        trace.steps, litmus::conflicts(run_.test),
+        [&](const step& later, const step& earlier, litmus::overtaking verdict) {
           if (std::exchange(told, true)) return;
           if (earlier.batched) {
             line("  Why  {} and {} were submitted together, and nothing orders them",
@@ -526,6 +528,33 @@ class text_writer : styled_text {
   const run_result& run_;
 };
 
+// What is most telling of a test's modes.
+verdict most_telling_of(const run_result& run) {
+  for (const auto one :
+       {verdict::forbidden, verdict::hang, verdict::error, verdict::cannot_run, verdict::not_judged,
+        verdict::no_rounds, verdict::allowed, verdict::hazards_only, verdict::not_exercised}) {
+    for (const auto& mode : run.modes) {
+      if (verdict_of(mode, run.asked->strict) == one) return one;
+    }
+  }
+  return run.failure.empty() ? verdict::ok : verdict::error;
+}
+
+// "3,000 tests: 2,990 ok, 8 allowed, 2 forbidden", the most first.
+std::string tally(std::span<const run_result> runs) {
+  std::map<verdict, std::uint64_t> counts;
+  for (const auto& run : runs) ++counts[most_telling_of(run)];
+  std::vector<std::pair<verdict, std::uint64_t>> sorted(counts.begin(), counts.end());
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::string parts;
+  for (const auto& [verdict, count] : sorted) {
+    parts +=
+        fmt::format("{}{} {}", parts.empty() ? "" : ", ", format_count(count), to_string(verdict));
+  }
+  return fmt::format("{} tests: {}\n", format_count(runs.size()), parts);
+}
+
 }  // namespace
 
 std::string text_report(std::span<const run_result> runs, bool color) {
@@ -534,7 +563,9 @@ std::string text_report(std::span<const run_result> runs, bool color) {
     if (!text.empty()) text += '\n';
     text += text_writer(run, color).results();
   }
-  return text + text_writer(runs.back(), color).surroundings();
+  text += text_writer(runs.back(), color).surroundings();
+  if (runs.size() > 1) text += tally(runs);
+  return text;
 }
 
 namespace {

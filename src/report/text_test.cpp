@@ -89,7 +89,7 @@ TEST(text_report, of_one_mode_tells_all_of_it) {
   auto mode = sample_mode("uring", 10'000);
   mode.engine.features = {"READ/WRITE", "STATX"};
   mode.engine.substitutions = {"ftruncate by system call"};
-  mode.latency[static_cast<std::size_t>(verb::append)].record(2us);
+  mode.latency[verb::append] = latency_of(2us);
   EXPECT_EQ(report_of({std::move(mode)}),
             R"(tokio-4796: does a reader see what was written, fsynced and notified?
 
@@ -197,8 +197,8 @@ TEST(text_report, says_of_how_many_rounds_hazards_cannot_be_known) {
 
 TEST(text_report, shows_an_early_acknowledgement_next_to_the_execution) {
   auto mode = sample_mode("tokio-fs", 10);
-  mode.latency[static_cast<std::size_t>(verb::append)].record(2us);
-  mode.append_executed.record(62us);
+  mode.latency[verb::append] = latency_of(2us);
+  mode.append_executed = latency_of(62us);
   const auto text = report_of({std::move(mode)});
   EXPECT_EQ(line_with(text, "  append   "),
             "  append        2.00 µs   2.00 µs   2.00 µs   2.00 µs");
@@ -350,6 +350,48 @@ TEST(time_line, names_the_error_of_an_operation_that_failed) {
     if (step.what.what == verb::append) step.io.res = -EIO;
   }
   EXPECT_TRUE(contains(line_with(report_of({std::move(mode)}), "  writer   append"), "| EIO, "));
+}
+
+// --- several tests
+
+TEST(text_report, of_several_tests_ends_with_how_many_came_to_what) {
+  std::vector<run_result> runs;
+  runs.push_back(run_of({sample_mode("uring", 9), sample_mode("tokio-fs", 9, 2)}));
+  runs.push_back(run_of({sample_mode("uring", 9, 1), sample_mode("tokio-fs", 9, 2)}));
+  for (int i = 0; i < 3; ++i) runs.push_back(run_of({sample_mode("uring", 9)}));
+  runs.push_back(run_of({}));
+  runs.back().failure = "it could not begin";
+  EXPECT_EQ(lines_of(text_report(runs, false)).back(),
+            "6 tests: 3 ok, 1 forbidden, 1 allowed, 1 error");
+  EXPECT_TRUE(lines_with(text_report(runs.front(), false), "1 tests").empty());
+}
+
+TEST(text_report, tells_what_failed_between_the_rounds) {
+  auto mode = sample_mode("uring", 9);
+  mode.failure = {"io_uring_enter: Cannot allocate memory", ENOMEM};
+  EXPECT_EQ(line_with(report_of({mode}), "Verdict"),
+            "Verdict       error: io_uring_enter: Cannot allocate memory");
+  EXPECT_EQ(exit_status_of(run_of({mode})), exit_environment);
+  mode = sample_mode("uring", 9, 1);
+  mode.failure = {"io_uring_enter: Cannot allocate memory", ENOMEM};
+  const auto report = report_of({mode});
+  EXPECT_TRUE(contains(line_with(report, "Verdict"), "forbidden: "));
+  EXPECT_EQ(line_with(report, "Failed"), "Failed        io_uring_enter: Cannot allocate memory");
+  EXPECT_EQ(exit_status_of(run_of({mode})), exit_forbidden);
+}
+
+TEST(text_report, draws_no_time_of_what_never_began) {
+  auto trace = sample_ring_round({.what = outcome::size_zero, .flushed = 123});
+  for (auto& step : trace.steps) {
+    if (step.what.what != verb::fsync) continue;
+    step.io.submitted = instant{};
+    step.io.res = -ECANCELED;
+  }
+  auto mode = sample_mode("uring-write-behind", 9, 1);
+  mode.violations = {trace};
+  const auto cancelled = line_with(report_of({mode}), "  flusher  fsync");
+  EXPECT_TRUE(contains(cancelled, "|    .....")) << cancelled;
+  EXPECT_FALSE(contains(cancelled, "=")) << cancelled;
 }
 
 // --- several modes

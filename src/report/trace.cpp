@@ -19,7 +19,6 @@
 #include "report/report.hpp"
 
 #include <algorithm>
-#include <cassert>
 #include <chrono>
 #include <cstdint>
 #include <iterator>
@@ -60,7 +59,7 @@ class round_writer {
  public:
   round_writer(unsigned pid, const litmus::test& test, const mode_result& mode,
                const round_trace& trace)
-      : pid_(pid), test_(test), mode_(mode), trace_(trace) {}
+      : pid_(pid), test_(test), mode_(mode), trace_(trace), conflict_(test) {}
 
   // The names of the tracks, then the events by time.
   void write(std::vector<json>& events) {
@@ -113,7 +112,7 @@ class round_writer {
   // What became of it in the engine.
   void engine_view(const step& step) {
     const auto& io = step.io;
-    if (!io.complete()) return;
+    if (!step.began()) return;
     const std::string what(to_string(step.what.what));
     const bool started = io.started != instant{};
     if (started && io.started > io.submitted) {
@@ -139,10 +138,11 @@ class round_writer {
         {"handle", operand_name(test_, step.what)},
         {"result", step.io.res < 0 ? json(error_name(step.io.error())) : json(step.io.res)},
     };
-    each_overtaking(trace_.steps, [&](const auto& later, const auto& earlier, auto verdict) {
-      if (&later != &step || verdict != litmus::overtaking::yes) return;
-      args["overtook"].push_back(to_string(earlier.what.what));
-    });
+    each_overtaking(trace_.steps, conflict_,
+                    [&](const auto& later, const auto& earlier, auto verdict) {
+                      if (&later != &step || verdict != litmus::overtaking::yes) return;
+                      args["overtook"].push_back(to_string(earlier.what.what));
+                    });
     return args;
   }
 
@@ -169,7 +169,7 @@ class round_writer {
 
   void slice(unsigned tid, std::string_view title, instant begin, instant end, json args,
              const char* color = nullptr) {
-    assert(begin <= end);
+    end = std::max(begin, end);  // not known, or by a clock that went back
     json event = {
         {"ph", "X"},
         {"name", title},
@@ -205,6 +205,7 @@ class round_writer {
   const litmus::test& test_;
   const mode_result& mode_;
   const round_trace& trace_;
+  const litmus::conflicts conflict_;
   std::vector<json> events_;
   std::map<unsigned, std::string> tracks_;
   std::map<unsigned, std::vector<std::pair<instant, instant>>> taken_;

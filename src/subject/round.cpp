@@ -203,7 +203,8 @@ int round_files::flags_of(std::size_t handle) const noexcept {
 
 // --- a round
 
-round::round(const round_setup& setup) : setup_(setup), bytes_(setup.test), before_(setup.test) {
+round::round(const round_setup& setup) : setup_(setup), bytes_(setup.test) {
+  if (setup.keep_before) before_.emplace(setup.test);
   const auto& test = setup.test;
   for (std::size_t i = 0; i < test.edges.size(); ++i) {
     edges_.push_back(std::make_unique<edge>(setup.engine));
@@ -234,7 +235,7 @@ round::round(const round_setup& setup) : setup_(setup), bytes_(setup.test), befo
 }
 
 void round::begin(std::uint64_t number, std::uint64_t seed) {
-  if (setup_.keep_before) std::swap(bytes_, before_);
+  if (before_) std::swap(bytes_, *before_);
   number_ = number;
   setup_.judge->draw(bytes_, seed, number);
   draw_who_begins(seed);
@@ -291,7 +292,7 @@ step& round::begin_step(std::size_t process, const statement& what) {
   ++clock[process];
   auto& step = steps_.emplace_back();
   step.process = static_cast<std::uint8_t>(process);
-  step.what = {what.what, what.operand};
+  step.what = {what.what, what.operand, what.other};
   step.clock = clock;
   step.called = clock::now();
   return step;
@@ -324,7 +325,7 @@ void round::fail(verb what, int error) noexcept {
 // What the reader of the experiment saw, beside what it was to see.
 void round::check(const process_state& reader) {
   const slice everything{1, 0, reader.offset};
-  const auto before = setup_.keep_before ? before_.bytes(everything) : std::span<const std::byte>{};
+  const auto before = before_ ? before_->bytes(everything) : std::span<const std::byte>{};
   const auto seen =
       classify(reader.offset, reader.size, reader.read, bytes_.bytes(everything), before);
   if (seen_.what == outcome::ok) seen_ = seen;
@@ -623,6 +624,7 @@ task<> round::run_group(round_files& files, std::size_t process, const group& gr
     place.in_flight = nullptr;
     step->io = op->record;
     end_step(process, members[i], *step, place, op->result());
+    step->grouped = true;
     step->batched = group.kind == group_kind::batch;
     if (step->batched) step->returned = step->called;
   }

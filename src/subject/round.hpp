@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -182,7 +183,7 @@ class round {
 
   const round_setup& setup_;
   patterns bytes_;
-  patterns before_;  // the round before, where that is kept
+  std::optional<patterns> before_;  // the round before, where that is kept
   std::vector<std::unique_ptr<edge>> edges_;
   std::vector<std::uint64_t> variables_;
   std::vector<process_state> processes_;

@@ -61,6 +61,7 @@ std::uint64_t mode_result::unexpected_count() const noexcept {
 
 struct session::shared {
   round_setup setup;
+  conflicts conflict;
   patterns bytes;                 // of the rounds whose files are being made
   std::vector<round_files> kept;  // with reuse_file: one a lane
 };
@@ -102,6 +103,7 @@ session::session(engine& engine, const test& test, const mode& mode, std::filesy
   }
   shared_.reset(new shared{
       {engine, test, mode, std::move(dir), std::move(judging), options.direct, options.reuse_file},
+      conflicts(test),
       patterns(test),
       {}});
   batch_size();  // or there is no use in opening anything
@@ -157,6 +159,7 @@ void session::run(std::uint64_t rounds, nanoseconds at_most) noexcept {
     const auto now = clock::now();
     deadline_ = at_most < instant::max() - now ? now + at_most : instant::max();
     while (rounds > 0 && !over(next_round_)) rounds -= run_next(rounds);
+    summarise();
   } catch (...) {
     fail(std::current_exception());
   }
@@ -344,7 +347,7 @@ void session::judge(const lane& lane) {
   if (lane.seen.what != outcome::ok) return;
   std::set<std::pair<verb, verb>> pairs;  // one append of several may be enough for a round
   bool unknown = false;
-  each_overtaking(lane.round.steps(),
+  each_overtaking(lane.round.steps(), shared_->conflict,
                   [&](const step& later, const step& earlier, overtaking verdict) {
                     unknown = unknown || verdict == overtaking::unknown;
                     if (verdict == overtaking::yes) {
@@ -373,13 +376,18 @@ void session::account(const lane& lane) {
   for (const auto& step : lane.round.steps()) {
     const auto what = step.what.what;
     if (!is_file_operation(what) && what != verb::flush) continue;
-    if (step.returned == instant{}) continue;  // what a hang is about
-    const auto returned = step.batched ? step.io.returned : step.returned;
-    result_.latency[static_cast<std::size_t>(what)].record(returned - step.called);
-    if (what == verb::append && step.io.complete()) {
-      result_.append_executed.record(step.io.returned - step.io.submitted);
+    if (const auto latency = step.latency()) {
+      latency_[what].record(*latency);
+    }
+    if (what == verb::append && step.began() && step.io.returned >= step.io.submitted) {
+      append_executed_.record(step.io.returned - step.io.submitted);
     }
   }
+}
+
+void session::summarise() {
+  for (const auto& [what, latency] : latency_) result_.latency[what] = latency.summary();
+  result_.append_executed = append_executed_.summary();
 }
 
 round_trace session::trace_of(const lane& lane) {

@@ -46,6 +46,17 @@ double fisher_exact(std::uint64_t bad_a, std::uint64_t trials_a, std::uint64_t b
 /// 6, 1979, 65–70). Needs no independence. The answers stand in the order of the questions.
 std::vector<double> holm(std::vector<double> p);
 
+/// What is told of how long things took: of a histogram, but small.
+struct latency_summary {
+  std::uint64_t count = 0;
+  std::chrono::nanoseconds min{0};
+  std::chrono::nanoseconds p50{0};
+  std::chrono::nanoseconds p99{0};
+  std::chrono::nanoseconds p99_9{0};
+  std::chrono::nanoseconds max{0};
+  std::chrono::nanoseconds mean{0};
+};
+
 /// How long things took: a histogram of fixed size, whose buckets widen with the value.
 ///
 /// Below 128 ns a bucket is 1 ns wide; from there each power of two is divided into 64 buckets of
@@ -81,6 +92,8 @@ class latency_histogram {
   /// the recorded values. It is the upper edge of a bucket, but never more than max(); and max()
   /// itself in the last bucket, which has no edge.
   nanoseconds percentile(double p) const noexcept;
+
+  latency_summary summary() const noexcept;
 
  private:
   // 2^6 buckets a power of two; the last power of two covered is [2^41, 2^42).

@@ -71,10 +71,10 @@ struct mode_result {
   std::optional<model_result> model;  ///< what the mode allows
   bool reachable = false;             ///< the model has a state that the condition asks about
   litmus::hazards hazards;
-  /// From the call to its return, as the program sees it, for each verb that is an operation.
-  std::array<latency_histogram, verb_count> latency;
+  /// From the call to its return, as the program sees it, for each verb that was an operation.
+  std::map<verb, latency_summary> latency;
   /// From submission to return, for appends: with `latency` it shows an early acknowledgement.
-  latency_histogram append_executed;
+  latency_summary append_executed;
   std::vector<round_trace> violations;  ///< the first few
   std::vector<round_trace> hazardous;   ///< the first one with an operation that had overtaken
 
@@ -162,6 +162,7 @@ class session {
   void refuse_what_is_missing(const observation& failed) const;
   void judge(const lane& lane);
   void account(const lane& lane);
+  void summarise();
   void give_up(lane& lane);
   void fail(const std::exception_ptr& thrown) noexcept;
   void note(const std::exception_ptr& thrown);
@@ -170,6 +171,8 @@ class session {
   engine& engine_;
   const session_options options_;
   mode_result result_;
+  std::map<verb, latency_histogram> latency_;
+  latency_histogram append_executed_;
   std::unique_ptr<shared> shared_;
   std::vector<std::unique_ptr<lane>> lanes_;
   std::uint64_t next_round_ = 0;

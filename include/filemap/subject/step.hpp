@@ -5,7 +5,9 @@
 #include "filemap/subject/outcome.hpp"
 
 #include <array>
+#include <cerrno>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,6 +24,7 @@ using vector_clock = std::array<std::uint32_t, max_processes>;
 struct instruction {
   verb what = verb::append;
   std::uint8_t operand = 0;
+  std::uint8_t other = 0;  ///< of a `rename` the new name, of an `open` the name
 };
 
 /// "writer", or "P0" for a process that has no name.
@@ -43,10 +46,20 @@ struct step {
   vector_clock clock{};
   /// Of a batch: the process went on to the next member as soon as this one was submitted.
   bool batched = false;
+  bool grouped = false;  ///< submitted with others: `returned` is when the last of them had
+
+  /// How long the process waited for it; of a member of a group, until it had returned itself.
+  /// Nothing where that is not known, as of what never began or by a clock that went back.
+  std::optional<nanoseconds> latency() const noexcept;
 
   /// Does the program order `this` before `later`?
   bool happens_before(const step& later) const noexcept {
     return this != &later && clock[process] <= later.clock[process];
+  }
+  /// There was an operation, and it was not cancelled before it had begun. (One that was cancelled
+  /// later says what it did: a short count.)
+  bool began() const noexcept {
+    return io.complete() && io.submitted != instant{} && io.res != -ECANCELED;
   }
   /// The process went on before the operation had returned.
   bool acknowledged_early() const noexcept { return io.complete() && io.returned > returned; }
@@ -63,17 +76,40 @@ struct round_trace {
 enum class overtaking : std::uint8_t { no, yes, unknown };
 
 /// `unknown` where the engine cannot say when an operation began: on a ring, two that were in
-/// flight together, unless the later one was over first.
+/// flight together, unless the later one was over first. What never began has overtaken nothing,
+/// and cannot be overtaken.
 overtaking overtakes(const step& later, const step& earlier) noexcept;
 
-/// Calls `found(later, earlier, verdict)` for each pair of a round in which `later` has overtaken
-/// `earlier`, or may have. Only what was acknowledged early can be overtaken.
+/// Which operations of a test conflict, so that their order can be seen: two on the same file of
+/// which one changes what the other looks at or changes (a sync looks at all of it), and two on the
+/// same name of which one moves or removes it.
+class conflicts {
+ public:
+  explicit conflicts(const test& test);
+
+  bool operator()(const instruction& one, const instruction& other) const noexcept;
+
+ private:
+  using file_set = std::uint32_t;
+  static_assert(max_files <= 32);
+  struct access {
+    file_set looks = 0, changes = 0;               // what is in files
+    file_set looks_at_names = 0, moves_names = 0;  // by what they are called
+  };
+  access of(const instruction& instruction) const noexcept;
+
+  std::vector<file_set> files_of_;  // by handle: those that it may be open on
+};
+
+/// Calls `found(later, earlier, verdict)` for each pair of a round that conflicts and in which
+/// `later` has overtaken `earlier`, or may have. Only what was acknowledged early can be overtaken.
 template <typename Found>
-void each_overtaking(std::span<const step> steps, Found found) {
+void each_overtaking(std::span<const step> steps, const conflicts& conflict, Found found) {
   for (const auto& earlier : steps) {
     if (!is_file_operation(earlier.what.what) || !earlier.acknowledged_early()) continue;
     for (const auto& later : steps) {
       if (!later.io.complete() || !earlier.happens_before(later)) continue;
+      if (!conflict(later.what, earlier.what)) continue;
       const auto verdict = overtakes(later, earlier);
       if (verdict != overtaking::no) found(later, earlier, verdict);
     }
