@@ -10,9 +10,9 @@ notify::notify(engine& engine) : engine_(engine), event_(::eventfd(0, EFD_NONBLO
   if (!event_) throw std::system_error(errno, std::system_category(), "eventfd");
 }
 
-void notify::notify_one() noexcept {
-  // Fails only with EAGAIN, at 2^64 - 2 permits that nobody took: there is one then.
-  ::eventfd_write(event_.get(), 1);
+int notify::notify_one() noexcept {
+  // EAGAIN: 2^64 - 2 permits that nobody took, so there is one.
+  return ::eventfd_write(event_.get(), 1) == 0 || errno == EAGAIN ? 0 : errno;
 }
 
 void notify::reset() noexcept {

@@ -284,7 +284,12 @@ class pool_engine final : public engine {
     retired_.clear();
   }
 
-  void ring_doorbell() const noexcept { ::eventfd_write(doorbell_.get(), 1); }
+  // Without it the loop would sleep for ever, so one failure is not taken for an answer.
+  void ring_doorbell() const noexcept {
+    for (int attempt = 0; attempt < 10; ++attempt) {
+      if (::eventfd_write(doorbell_.get(), 1) == 0 || errno == EAGAIN) return;
+    }
+  }
   void silence_doorbell() const noexcept {
     eventfd_t count = 0;
     ::eventfd_read(doorbell_.get(), &count);

@@ -14,6 +14,7 @@
 #include "round.hpp"
 
 #include "filemap/coro/task_scope.hpp"
+#include "filemap/litmus/experiment.hpp"
 
 #include <algorithm>
 #include <cassert>
@@ -60,15 +61,6 @@ void write_all_at_once(const unique_fd& fd, const contents& what, const patterns
 
 // --- what rounds share
 
-bool has_check(const test& test) {
-  for (const auto& process : test.processes) {
-    for (const auto& statement : process.body) {
-      if (statement.what == verb::check) return true;
-    }
-  }
-  return false;
-}
-
 round_setup::round_setup(filemap::engine& engine, const litmus::test& test,
                          const litmus::mode& mode, std::filesystem::path dir,
                          std::shared_ptr<const model_result> model, bool direct, bool keep_before)
@@ -80,7 +72,7 @@ round_setup::round_setup(filemap::engine& engine, const litmus::test& test,
       keep_before(keep_before),
       dir_fd(open_file(this->dir, O_PATH | O_DIRECTORY)),
       observed(observed_by(this->test)),
-      checks(has_check(this->test)),
+      checks(checks_itself(this->test)),
       judge(std::make_unique<litmus::judge>(this->test, std::move(model))) {
   assert(this->test.processes.size() <= max_processes);
 }
@@ -525,7 +517,10 @@ task<io_result> round::execute(round_files& files, const statement& what, place&
     case verb::notify: {
       auto& edge = *edges_[what.operand];
       merge(edge.clock, self.clock);
-      edge.permit.notify_one();
+      if (const int error = edge.permit.notify_one(); error != 0) {
+        fail(what.what, error);
+        give_all_permits();  // so that all come to their end
+      }
       break;
     }
     case verb::wait: {

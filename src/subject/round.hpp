@@ -24,9 +24,6 @@
 
 namespace filemap::litmus {
 
-/// Is its outcome what its `check` says, and not a state?
-bool has_check(const test& test);
-
 /// What all rounds of a test on one engine share.
 struct round_setup {
   /// Throws std::system_error when `dir` cannot be opened. `direct`: every handle is O_DIRECT.

@@ -14,6 +14,7 @@
 
 #include "filemap/coro/task_scope.hpp"
 #include "filemap/io/run.hpp"
+#include "filemap/litmus/experiment.hpp"
 
 #include "round.hpp"
 
@@ -94,7 +95,7 @@ session::session(engine& engine, const test& test, const mode& mode, std::filesy
                  const session_options& options)
     : engine_(engine), options_(options) {
   std::shared_ptr<const model_result> judging;
-  if (!has_check(test)) {
+  if (!checks_itself(test)) {
     auto how = options.model;
     how.interrupt = options.interrupt;
     result_.model = model(test, mode, how);

@@ -25,8 +25,9 @@ class notify {
   notify& operator=(const notify&) = delete;
   ~notify() { assert(!waiting_ || engine_.failed()); }
 
-  /// May be called from any thread.
-  void notify_one() noexcept;
+  /// May be called from any thread. Returns 0, or the errno with which the kernel refused: then
+  /// there is no permit, and whoever waits for it would wait for ever.
+  int notify_one() noexcept;
 
   /// Takes a permit back, if there is one. For a notify that is used again from the start.
   void reset() noexcept;
