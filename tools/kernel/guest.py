@@ -3,8 +3,8 @@
 Everything goes through pipes and memory: the initramfs is a memfd; the kernel's console and the program's output
 are pipes that QEMU has as /dev/fd/N, the result of src/guest/init.cpp comes through a pair of sockets, as it is
 answered; the disk's overlay is a file that QEMU unlinks when it has opened it. So nothing is left in the file
-system, whatever ends this process. QEMU itself asks the kernel to be killed with the thread that started it (PR_SET_PDEATHSIG), which also works when
-that is killed with SIGKILL.
+system, whatever ends this process. QEMU itself asks the kernel to be killed with the thread that started it
+(PR_SET_PDEATHSIG), which also works when that is killed with SIGKILL.
 
 A guest is believed only if its result ends with the end marker and its checksum is right. A panic under
 panic=-1 and -no-reboot ends QEMU with status 0, so that status says nothing. What a guest has written is on its
