@@ -1,0 +1,226 @@
+// The rules of docs/model.md where kernels, and not only POSIX, decide: each test is named for what
+// the model once had wrong.
+
+#include "filemap/litmus/parser.hpp"
+#include "filemap/model/model.hpp"
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace filemap::litmus {
+namespace {
+
+class modelled_test {
+ public:
+  modelled_test(std::string_view source, std::string_view mode)
+      : test_(parse(source, "rule")), result_(model(test_, *find_mode(mode))) {
+    EXPECT_TRUE(result_.complete);
+  }
+
+  bool deadlocks() const { return result_.deadlocks; }
+  std::set<std::string> states() const {
+    std::set<std::string> texts;
+    for (const auto& state : result_.allowed) texts.insert(to_string(test_, state));
+    return texts;
+  }
+  bool has(const std::string& state) const { return states().contains(state); }
+  bool counts() const { return counted(test_, result_.allowed) > 0; }
+  /// Every state that the condition asks about takes this.
+  bool only_with(excess what) const {
+    return std::all_of(result_.allowed.begin(), result_.allowed.end(), [&](const auto& state) {
+      if (!litmus::counts(test_.condition, state)) return true;
+      const auto found = result_.exceeding.find(state);
+      return found != result_.exceeding.end() && found->second == std::vector{what};
+    });
+  }
+
+ private:
+  test test_;
+  model_result result_;
+};
+
+bool asks_for_what_is_allowed(std::string_view source, std::string_view mode) {
+  return modelled_test(source, mode).counts();
+}
+
+TEST(links, a_keeping_unlink_does_not_keep_the_link_of_the_next_member) {
+  constexpr std::string_view source = R"(F keeps-link "?"
+{ file f = ""; file g = none; handle h = open f; handle w = open f; }
+P0 { close(h); }
+P1 { link { u = unlink(g); s = fsync(h); n = append(w, x[1]); } }
+exists (P1:s.res = -EBADF /\ P1:n.res = 1))";
+  EXPECT_FALSE(asks_for_what_is_allowed(source, "uring"));
+}
+
+TEST(links, a_failed_statx_keeps_its_link_on_a_ring_alone) {
+  constexpr std::string_view source = R"(F statx "?"
+{ file f = ""; file g = none; handle w = open f; handle r; }
+P0 { r = open g; link { s = statx(r); t = fsync(w); } }
+exists (P0:s.res = -EBADF /\ P0:t.res = 0))";
+  const modelled_test on_a_ring(source, "uring");
+  EXPECT_TRUE(on_a_ring.counts());
+  EXPECT_TRUE(on_a_ring.only_with(excess::kept_link));
+  EXPECT_FALSE(asks_for_what_is_allowed(source, "blocking-pool"));
+}
+
+TEST(links, a_sync_fails_and_its_link_goes_on_where_direct_and_buffered_writes_met) {
+  constexpr std::string_view source = R"(F failed-fsync "?"
+{ file f = old[4k]; file g = none; handle w = open f direct; handle b = open f; }
+P0 { write(w, 0, x[4k]); write(b, 0, y[4k]); link { s = fsync(b); t = rename(f, g); } }
+exists (P0:s.res = -EIO /\ P0:t.res = 0))";
+  EXPECT_TRUE(asks_for_what_is_allowed(source, "uring"));
+  EXPECT_FALSE(asks_for_what_is_allowed(source, "blocking-pool"));
+}
+
+TEST(direct_writes, appends_that_begin_together_may_have_one_place) {
+  constexpr std::string_view source = R"(F direct-appends "?"
+{ file f = ""; handle a = open f append direct; handle b = open f append direct; }
+P0 { append(a, x[4k]); }
+P1 { append(b, y[4k]); }
+exists (f.size != 8k))";
+  for (const auto* const mode : {"uring", "blocking-pool"}) {
+    const modelled_test modelled(source, mode);
+    EXPECT_TRUE(modelled.counts()) << mode;
+    EXPECT_TRUE(modelled.only_with(excess::lost_append)) << mode;
+  }
+  EXPECT_FALSE(asks_for_what_is_allowed(source, "sync"));
+}
+
+TEST(ring_writes, a_cancelled_write_comes_back_whole_or_not_at_all_or_with_a_part) {
+  constexpr std::string_view source = R"(F cancelled "?"
+{ file f = ""; handle w = open f; }
+P0 { n = write(w, 0, x[5000]); }
+P1 { cancel(P0:n); }
+exists (P0:n.res = 4096))";
+  const modelled_test on_a_ring(source, "uring");
+  EXPECT_TRUE(on_a_ring.counts());
+  EXPECT_FALSE(asks_for_what_is_allowed(source, "blocking-pool"));
+}
+
+TEST(reads, go_on_where_the_file_ended_before) {
+  const modelled_test modelled(R"(F on "?"
+{ file f = old[100]; handle w = open f; handle r = open f; }
+P0 { write(w, 0, new[300]); }
+P1 { d = read(r, 0, 4k); }
+exists (P1:d = old[100] new[100..300]))",
+                               "blocking-pool");
+  EXPECT_TRUE(modelled.counts());
+}
+
+TEST(reads, have_of_a_page_that_was_taken_out_what_it_held_then) {
+  const modelled_test modelled(R"(F out "?"
+{ file f = old[8k]; handle w = open f; handle r = open f; }
+P0 { write(w, 0, a[8k]); truncate(w, 10); }
+P1 { d = read(r, 0, 8k); }
+exists (P1:d = a[10] zeros[4086] old[4k..8k]))",
+                               "uring");
+  EXPECT_FALSE(modelled.counts());
+  EXPECT_TRUE(modelled.has("P1:d=a[10] zeros[4086] a[4096..8192];"));
+}
+
+TEST(reads, two_may_be_in_the_middle_of_one_write) {
+  const modelled_test modelled(R"(F two "?"
+{ file f = old[4k]; handle w = open f; handle r = open f; handle s = open f; }
+P0 { write(w, 0, new[4k]); }
+P1 { c = read(r, 0, 4k); }
+P2 { d = read(s, 0, 4k); }
+exists (P1:c = old[4k] /\ P2:d = old[4k]))",
+                               "uring");
+  EXPECT_TRUE(modelled.has("P1:c=old[4096]|new[4096]; P2:d=old[4096]|new[4096];"));
+}
+
+TEST(reads, do_not_go_back_behind_what_an_earlier_one_has_seen) {
+  constexpr std::string_view source = R"(F back "?"
+{ file f = old[4k]; handle w = open f; handle r = open f; }
+P0 { write(w, 0, new[4k]); }
+P1 { c = read(r, 0, 4k); d = read(r, 0, 4k); }
+exists (P1:c = new[4k] /\ P1:d = old[4k]))";
+  const modelled_test modelled(source, "uring");
+  EXPECT_FALSE(modelled.has("P1:c=new[4096]; P1:d=old[4096];"));
+  EXPECT_FALSE(modelled.has("P1:c=old[4096]|new[4096]; P1:d=old[4096];"));
+}
+
+TEST(reads, see_the_bytes_of_a_write_before_a_statx_sees_its_size) {
+  EXPECT_TRUE(asks_for_what_is_allowed(R"(F size "?"
+{ file f = old[100]; handle w = open f; handle r = open f; }
+P0 { write(w, 0, new[300]); }
+P1 { d = read(r, 0, 100); s = statx(r); }
+exists (P1:d = new[100] /\ P1:s.size = 100))",
+                                       "blocking-pool"));
+}
+
+TEST(reads, are_torn_by_two_writes_one_after_the_other) {
+  const modelled_test modelled(R"(F three "?"
+{ file f = old[10]; handle w = open f; handle r = open f; }
+P0 { write(w, 0, a[10]); write(w, 0, b[10]); }
+P1 { d = read(r, 0, 10); }
+exists (P1:d = old[10]))",
+                               "uring");
+  EXPECT_TRUE(modelled.has("P1:d=old[10]|a[10]|b[10];"));
+}
+
+TEST(closing, an_operation_in_flight_may_come_to_the_kernel_with_a_number_that_is_gone) {
+  constexpr std::string_view source = R"(F batch-close "?"
+{ file f = ""; handle h = open f; }
+P0 { batch { r = fsync(h); s = fsync(h); } }
+P1 { close(h); }
+exists (P0:r.res = 0 /\ P0:s.res = -EBADF))";
+  EXPECT_TRUE(asks_for_what_is_allowed(source, "uring"));
+  EXPECT_TRUE(asks_for_what_is_allowed(source, "blocking-pool"));
+  EXPECT_FALSE(asks_for_what_is_allowed(source, "tokio-fs"));  // the file keeps its descriptor
+}
+
+TEST(closing, a_flush_of_a_closed_handle_has_none_to_flush) {
+  EXPECT_FALSE(asks_for_what_is_allowed(R"(F flush "?"
+{ file f = ""; handle w = open f; }
+P0 { s = fsync(w); fl = flush(w); }
+P1 { close(w); }
+exists (P0:s.res = -EBADF /\ P0:fl.res = 0))",
+                                        "uring"));
+}
+
+TEST(drains, a_write_that_drains_is_not_acknowledged_early) {
+  EXPECT_TRUE(asks_for_what_is_allowed(R"(F drained "?"
+{ file f = ""; handle w = open f; handle x = open f; }
+P0 { fsync(x); cancel(P1:n); }
+P1 { drain n = write(w, 0, a[10]); }
+exists (P1:n.res = -ECANCELED))",
+                                       "tokio-fs"));
+}
+
+TEST(drains, a_clone_is_no_submission_that_they_wait_for) {
+  const modelled_test modelled(R"(F clone-drain "?"
+{ file f = old[50]; handle x = open f; handle v; }
+P0 { drain r = write(x, 0, a[50]); }
+P1 { v = clone x; }
+exists (P0:r.res = 0 /\ P1:v.res = 0))",
+                               "tokio-fs");
+  EXPECT_FALSE(modelled.deadlocks());
+}
+
+TEST(write_behind, a_group_waits_for_its_handles_one_after_the_other) {
+  EXPECT_TRUE(asks_for_what_is_allowed(R"(F settles "?"
+{ file f = ""; handle w = open f; handle x = open f; handle y = open f; }
+P0 { fsync(y); write(x, 0, b[10]); s = statx(y); }
+P1 { write(w, 0, c[10]); link { write(x, 0, d[10]); fsync(w); } }
+exists (P0:s.size = 0 /\ f = b[10]))",
+                                       "tokio-fs"));
+}
+
+TEST(write_behind, who_waits_for_a_handle_that_is_closed_meanwhile_has_got_it) {
+  EXPECT_FALSE(asks_for_what_is_allowed(R"(F waits "?"
+{ file f = ""; handle w = open f; handle r = open f; }
+P0 { write(w, 0, a[10]); notify(go); }
+P1 { wait(go); s = fsync(w); st = statx(r); }
+P2 { close(w); }
+exists (P1:s.res = 0 /\ P1:st.size = 0))",
+                                        "tokio-fs"));
+}
+
+}  // namespace
+}  // namespace filemap::litmus
