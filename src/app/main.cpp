@@ -32,8 +32,8 @@ namespace {
 using namespace filemap;
 
 // One line, whatever is in the names that it quotes.
-int complain(std::string what, int status) noexcept {
-  std::fputs(("filemap-uring: " + printable(std::move(what)) + '\n').c_str(), stderr);
+int complain(std::string_view what, int status) noexcept {
+  std::fputs(("filemap-uring: " + printable(what) + '\n').c_str(), stderr);
   return status;
 }
 

@@ -115,7 +115,7 @@ bool repeats(const test& test) {
 
 std::string not_searched(const test& test, const mode& mode) {
   if (mode.engine == engine_kind::sync) return "";
-  const std::string sentence =
+  constexpr const char* sentence =
       "operations were executed whole and one at a time: what is seen in the middle of one (a part "
       "of the pages of a read or write), and what two do to each other, was not searched";
   if (repeats(test)) return sentence;

@@ -57,7 +57,7 @@ class signals_blocked {
   ~signals_blocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
  private:
-  sigset_t before_;
+  sigset_t before_{};
 };
 
 class pool_engine final : public engine {
@@ -143,7 +143,7 @@ class pool_engine final : public engine {
 
  private:
   struct worker {
-    std::uint32_t id;
+    std::uint32_t id = 0;
     std::thread thread;
   };
 

@@ -117,7 +117,7 @@ bool contents::may_be(const contents& bytes) const {
   return true;
 }
 
-void contents::write(std::uint64_t offset, slice data) {
+void contents::write(std::uint64_t offset, const slice& data) {
   if (data.size == 0) return;
   auto rest = read(offset + data.size, size_);
   resize(offset);

@@ -71,6 +71,7 @@ enum class link_kind : std::uint8_t {
 
 /// An operation as data: what a system call's arguments would be. It owns nothing; what it points
 /// to must outlive the completion.
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): of a union one member is initialised
 struct io_request {
   opcode code = opcode::nop;
   /// Runs even when the engine is torn down before its turn (what tokio calls a mandatory task).
@@ -302,6 +303,7 @@ class io_op {
 
   /// What an engine and its sequencer note of an operation on its way; nobody else's. All of it is
   /// set by begin().
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): until then it means nothing
   struct progress {
     bool stalling;   ///< `request.delay` is running
     bool cancelled;  ///< somebody asked for cancellation

@@ -59,7 +59,7 @@ class contents {
 
   void append(slice next);
   /// As pwrite(2) does: a gap before `offset` becomes zeros.
-  void write(std::uint64_t offset, slice data);
+  void write(std::uint64_t offset, const slice& data);
   /// As ftruncate(2) does: growing adds zeros.
   void resize(std::uint64_t size);
   /// Zeros in [offset, offset + size), within the current size.
