@@ -539,8 +539,7 @@ constexpr option_row row_of(const exporter& form) {
       .value = "FILE",
       .group = output_group,
       .help = form.what,
-      .goes_with =
-          form.of_exploration != nullptr ? activities(activity::run, activity::explore) : in_rounds,
+      .goes_with = form.explores ? activities(activity::run, activity::explore) : in_rounds,
       .take = nullptr,
       .kind = kind::value,
       .exports = &form,

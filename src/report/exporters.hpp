@@ -16,6 +16,9 @@ struct exporter {
   std::string_view option;  ///< that names its file
   std::string_view what;    ///< for the help
   std::string (*of_runs)(std::span<const run_result> runs);
+  /// Whether there is one of explorations too. (A pointer cannot be asked for that at compile time
+  /// under UndefinedBehaviorSanitizer, with GCC 12.)
+  bool explores;
   std::string (*of_exploration)(const exploration_run& run);
   bool to_standard_output;  ///< "-" is one, instead of the text
   std::size_t traces;       ///< of violating rounds that it wants kept
@@ -28,6 +31,7 @@ inline constexpr std::array exporters = {
         .option = "--json",
         .what = "all results; - is standard output, instead of text",
         .of_runs = json_report,
+        .explores = true,
         .of_exploration = json_report,
         .to_standard_output = true,
         .traces = 1,
@@ -36,6 +40,7 @@ inline constexpr std::array exporters = {
         .option = "--trace",
         .what = "violating rounds for Perfetto (Chrome trace JSON)",
         .of_runs = trace_report,
+        .explores = false,
         .of_exploration = nullptr,
         .to_standard_output = false,
         .traces = 100,
