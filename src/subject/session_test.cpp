@@ -575,9 +575,9 @@ TEST(litmus_test, may_have_names_in_its_groups) {
 /// them. Here it is a worker asleep in a thread that the end of the process ends. (Kept reachable,
 /// so it is no leak.)
 fixture& lasting(std::unique_ptr<engine> made) {
-  static std::vector<fixture*> kept;
-  kept.push_back(new fixture(std::move(made)));
-  return *kept.back();
+  static auto* const kept = new std::vector<fixture*>;  // which no destructor forgets at the end
+  kept->push_back(new fixture(std::move(made)));
+  return *kept->back();
 }
 
 #if defined(__SANITIZE_THREAD__)
