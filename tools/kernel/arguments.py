@@ -56,10 +56,13 @@ def check_for_table(words: list[str]) -> None:
 
 def added(words: list[str], accelerator: str) -> list[list[str]]:
     """The options that a guest adds to the user's, each with its value."""
-    options = [["--dir", MOUNT_POINT], ["--progress", "never"]]
+    runs = not has(words, ["--model-only"])
+    options = [["--progress", "never"]]
+    if runs:
+        options.append(["--dir", MOUNT_POINT])
     if not has(words, TEXTS):
         options.append(["--json", JSON_FILE])
-    if accelerator == "tcg" and not has(words, ["--round-timeout", *SEARCHES]):
+    if accelerator == "tcg" and runs and not has(words, ["--round-timeout", *SEARCHES]):
         options.append(["--round-timeout", ROUND_TIMEOUT])
     return options
 

@@ -148,7 +148,7 @@ class Arguments(unittest.TestCase):
         self.assertEqual(added("x", "--explore"), everything - {"--round-timeout"})
         self.assertEqual(added("x", "--samples", "9"), everything - {"--round-timeout"})
         self.assertEqual(added("x", "--replay=2.2"), everything - {"--round-timeout", "--json"})
-        self.assertEqual(added("--model-only"), everything - {"--json"})
+        self.assertEqual(added("--model-only"), {"--progress"})
 
     def test_what_the_tools_set_is_refused_behind_the_dashes(self) -> None:
         for check, words in (
