@@ -9,12 +9,12 @@
 // failed · 1 some did; the lines above say which, and how to see it again · 2 usage.
 
 #include "filemap/explore/exploration.hpp"
-#include "filemap/io/engines.hpp"
 #include "filemap/litmus/parser.hpp"
 #include "filemap/litmus/printer.hpp"
 #include "filemap/subject/session.hpp"
 
 #include "random_test.hpp"
+#include "subject/default_engine.hpp"
 
 #include <charconv>
 #include <chrono>
@@ -103,18 +103,6 @@ class scratch {
   std::filesystem::path path_;
 };
 
-std::unique_ptr<engine> make_engine(const mode& mode) {
-  switch (mode.engine) {
-    case engine_kind::uring:
-      return make_uring_engine();
-    case engine_kind::pool:
-      return make_pool_engine();
-    case engine_kind::sync:
-      break;
-  }
-  return make_sync_engine();
-}
-
 class comparison_of_readers {
  public:
   comparison_of_readers(const test& test, const mode& mode, const std::filesystem::path& dir,
@@ -136,7 +124,7 @@ class comparison_of_readers {
   }
 
   void runs() {
-    const auto engine = make_engine(mode_);
+    const auto engine = default_engine(mode_.engine);
     session_options options;
     options.seed = seed_;
     options.model = how_;

@@ -64,7 +64,7 @@ layout::layout(const test& test, const mode& mode, bool atomic) {
   }
   find_targets(mode);
   count_users(test);
-  find_collisions(test);
+  find_collisions();
   find_neighbours();
   place(test, mode, atomic);
 }
@@ -174,13 +174,12 @@ void layout::count_users(const test& test) {
 
 // open(2), NOTES: applications should avoid mixing the two. 5a9d929d6e13: the failure to invalidate
 // the cache is reported as EIO by the next fsync.
-void layout::find_collisions(const test& test) {
+void layout::find_collisions() {
   const auto writes = [&](bool direct) {
     return std::any_of(operations.begin(), operations.end(), [&](const operation& each) {
       return is_write(each.what.what) && each.direct == direct;
     });
   };
-  static_cast<void>(test);
   if (!writes(true) || !writes(false)) return;
   for (auto& each : operations) {
     const auto verb = each.what.what;

@@ -97,7 +97,7 @@ struct layout {
                      const statement& what, bool grouped);
   void count_users(const test& test);
   void find_targets(const mode& mode);
-  void find_collisions(const test& test);
+  void find_collisions();
   void find_neighbours();
   void place(const test& test, const mode& mode, bool atomic);
   void place(operation& placed, bool atomic);

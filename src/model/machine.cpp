@@ -261,7 +261,7 @@ bool machine::execute(const operation& op, how way) {
     case verb::allocate:
       return allocate(op, file);
     case verb::open:
-      return open(op, way);
+      return open(op);
     case verb::close:
       now_[handle_word(op.handle)] = 0;
       return complete(op, {});
@@ -787,8 +787,7 @@ bool machine::complete_read(const operation& op, word data) {
 
 // --- names
 
-bool machine::open(const operation& op, how way) {
-  static_cast<void>(way);
+bool machine::open(const operation& op) {
   const auto file = name(op.what.other);
   if (file == 0) return complete(op, {.res = -ENOENT, .broken = true});
   seat(op.handle, file);

@@ -332,7 +332,7 @@ class machine {
 
   // --- names, handles, groups, drains, cancellation
   word& name(std::uint8_t index) noexcept { return now_[layout_.names + index]; }
-  bool open(const operation& op, how way);
+  bool open(const operation& op);
   bool rename(const operation& op, how way);
   bool unlink(const operation& op, how way);
   bool fail_by_name(const operation& op, how way);

@@ -151,25 +151,10 @@ std::size_t judge::shape_hash::operator()(const shape& numbers) const noexcept {
   return hash;
 }
 
-judge::judge(const test& test, std::shared_ptr<const model_result> model)
-    : test_(test), observed_(observed_by(test)), model_(std::move(model)) {
-  if (!judges()) return;
-  for (const auto& state : model_->allowed) {
-    candidates_[shape_of(state)].push_back(
-        {&state, counts(test.condition, state), has_mixture(state)});
-  }
-  for (auto& [shape, states] : candidates_) {
-    // What is no mixture, and what the condition does not ask about, has the first word.
-    std::stable_sort(states.begin(), states.end(), [](const auto& a, const auto& b) {
-      return std::pair(a.is_mixture, a.counts) < std::pair(b.is_mixture, b.counts);
-    });
-  }
-  find_look_alikes();
-}
-
-// Everything of a state but its bytes.
-judge::shape judge::shape_of(const final_state& state) const {
-  shape numbers;
+// Everything of a state, or of the evidence, but its bytes.
+template <typename State, typename SizeOf>
+void judge::take_shape(const State& state, SizeOf size_of, shape& numbers) {
+  numbers.clear();
   for (const auto& value : state.registers) {
     numbers.push_back(value.set ? 1 : 0);
     numbers.push_back(value.failed ? 1 : 0);
@@ -179,24 +164,25 @@ judge::shape judge::shape_of(const final_state& state) const {
   }
   for (const auto& file : state.files) {
     numbers.push_back(file.exists ? 1 : 0);
-    numbers.push_back(static_cast<std::int64_t>(file.data.size()));
+    numbers.push_back(static_cast<std::int64_t>(size_of(file)));
   }
-  return numbers;
 }
 
-void judge::take_shape(const round_evidence& seen) {
-  shape_.clear();
-  for (const auto& value : seen.registers) {
-    shape_.push_back(value.set ? 1 : 0);
-    shape_.push_back(value.failed ? 1 : 0);
-    shape_.push_back(value.res);
-    shape_.push_back(static_cast<std::int64_t>(value.size));
-    shape_.push_back(static_cast<std::int64_t>(value.data.size()));
+judge::judge(const test& test, std::shared_ptr<const model_result> model)
+    : test_(test), observed_(observed_by(test)), model_(std::move(model)) {
+  if (!judges()) return;
+  for (const auto& state : model_->allowed) {
+    take_shape(
+        state, [](const file_value& file) { return file.data.size(); }, shape_);
+    candidates_[shape_].push_back({&state, counts(test.condition, state), has_mixture(state)});
   }
-  for (const auto& file : seen.files) {
-    shape_.push_back(file.exists ? 1 : 0);
-    shape_.push_back(static_cast<std::int64_t>(file.size));
+  for (auto& [shape, states] : candidates_) {
+    // What is no mixture, and what the condition does not ask about, has the first word.
+    std::stable_sort(states.begin(), states.end(), [](const auto& a, const auto& b) {
+      return std::pair(a.is_mixture, a.counts) < std::pair(b.is_mixture, b.counts);
+    });
   }
+  find_look_alikes();
 }
 
 // Two contents of one size and place that differ in a few bytes, all of one pattern.
@@ -264,7 +250,8 @@ judgement judge::of(const round_evidence& seen, const patterns& bytes) {
   judgement made;
   made.failure = failure_of(seen);
   if (judges()) {
-    take_shape(seen);
+    take_shape(
+        seen, [](const auto& file) { return file.size; }, shape_);
     if (const auto found = candidates_.find(shape_); found != candidates_.end()) {
       for (const auto& candidate : found->second) {
         if (!matches(*candidate.state, seen, bytes)) continue;
@@ -285,7 +272,7 @@ judgement judge::of(const round_evidence& seen, const patterns& bytes) {
           const auto& result = seen.results[p][at];
           const bool given = !result.ended || model_->results[p][at].contains(result.res);
           const auto& what = test_.processes[p].body[at];
-          if (!given && is_asked_for(p, what, result.res)) {
+          if (!given && is_asked_for(what, result.res)) {
             made.stands = judgement::standing::not_judged;
           }
         }
@@ -309,7 +296,7 @@ std::optional<observation> judge::failure_of(const round_evidence& seen) const {
       if (!result.ended || (result.res >= 0 && !is_short)) continue;
       const bool given = judges() ? model_->results[p][at].contains(result.res)
                                   : !is_short && !is_environment(result.res);
-      if (given || is_asked_for(p, what, result.res)) continue;
+      if (given || is_asked_for(what, result.res)) continue;
       observation failed;
       failed.what = outcome::error;
       failed.failed = what.what;
@@ -334,9 +321,8 @@ std::optional<observation> judge::failure_of(const round_evidence& seen) const {
 }
 
 // `P0:n.res = -ENOSPC`, or any other comparison that only this result decides by its number.
-bool judge::is_asked_for(std::size_t process, const statement& what, std::int64_t res) const {
+bool judge::is_asked_for(const statement& what, std::int64_t res) const {
   if (what.result < 0) return false;
-  static_cast<void>(process);
   return std::any_of(
       test_.condition.nodes.begin(), test_.condition.nodes.end(), [&](const condition_node& node) {
         const auto& atom = node.atom;

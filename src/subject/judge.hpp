@@ -83,11 +83,11 @@ class judge {
   bool judges() const noexcept { return model_ != nullptr && model_->complete; }
   void find_look_alikes();
   bool has_look_alikes(const patterns& bytes) const;
-  shape shape_of(const final_state& state) const;
-  void take_shape(const round_evidence& seen);
+  template <typename State, typename SizeOf>
+  static void take_shape(const State& state, SizeOf size_of, shape& numbers);
   bool matches(const final_state& state, const round_evidence& seen, const patterns& bytes) const;
   std::optional<observation> failure_of(const round_evidence& seen) const;
-  bool is_asked_for(std::size_t process, const statement& what, std::int64_t res) const;
+  bool is_asked_for(const statement& what, std::int64_t res) const;
   bool condition_holds(std::size_t node, const round_evidence& seen, const patterns& bytes) const;
   bool atom_holds(const atom& atom, const round_evidence& seen, const patterns& bytes) const;
   final_state named(const round_evidence& seen, const patterns& bytes,
