@@ -141,7 +141,7 @@ class round {
     io_op* in_flight = nullptr;  // of one that may be cancelled
     bool cancellable = false;
     bool ended = false;
-    std::int32_t res = 0;
+    std::int64_t res = 0;
   };
   class submission;
 
