@@ -13,7 +13,6 @@
 
 #include "round.hpp"
 
-#include "filemap/coro/task_scope.hpp"
 #include "filemap/litmus/experiment.hpp"
 
 #include <algorithm>
@@ -22,6 +21,7 @@
 #include <coroutine>
 #include <deque>
 #include <fcntl.h>
+#include <new>
 #include <numeric>
 #include <random>
 #include <sys/stat.h>
@@ -259,13 +259,19 @@ void round::give_all_permits() noexcept {
 }
 
 task<> round::run(round_files& files) {
-  {
-    task_scope scope;
-    for (const auto process : begin_order_) scope.spawn(run_process(files, process));
-    co_await scope.join();
-  }
+  co_await with_scope([&](task_scope& scope) { return begin_processes(scope, files); });
   co_await land(files);
   if (!setup_.checks) look(files);
+}
+
+task<> round::begin_processes(task_scope& scope, round_files& files) {
+  try {
+    for (const auto process : begin_order_) scope.spawn(run_process(files, process));
+  } catch (const std::bad_alloc&) {
+    give_all_permits();  // those that have begun would wait for one that has not
+    throw;
+  }
+  co_return;
 }
 
 // What was acknowledged early must end before the round can be judged, and before its files go.

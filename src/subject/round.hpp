@@ -1,6 +1,7 @@
 #pragma once
 
 #include "filemap/coro/task.hpp"
+#include "filemap/coro/task_scope.hpp"
 #include "filemap/io/engine.hpp"
 #include "filemap/io/file.hpp"
 #include "filemap/io/notify.hpp"
@@ -161,6 +162,7 @@ class round {
   bool goes_past_its_handle(const statement& what, const place& place) const noexcept;
   void draw_who_begins(std::uint64_t seed);
 
+  task<> begin_processes(task_scope& scope, round_files& files);
   task<> run_process(round_files& files, std::size_t index);
   task<> run_statement(round_files& files, std::size_t process, std::size_t at);
   std::span<std::byte> read_target(std::size_t process, const statement& what,
