@@ -971,6 +971,10 @@ class BadDays(Case):
             )
             self.assert_one_line(run, "--lanes", "RLIMIT_NOFILE", "ulimit -n")
 
+    def test_too_few_open_files_for_an_exploration(self) -> None:
+        run = self.run_here("--explore", "-m", "sync", expect=3, preexec_fn=limit(resource.RLIMIT_NOFILE, 8))
+        self.assert_one_line(run, "ulimit -n")
+
     def test_no_memory_may_be_locked(self) -> None:
         run = self.run_here(
             "-n", "50", "-m", "uring,sync", expect=None, preexec_fn=limit(resource.RLIMIT_MEMLOCK, 0)

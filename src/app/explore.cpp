@@ -2,10 +2,13 @@
 
 #include "filemap/model/model.hpp"
 
+#include "advice.hpp"
 #include "cli.hpp"
 
 #include <exception>
+#include <new>
 #include <stdexcept>
+#include <system_error>
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -56,6 +59,10 @@ exploration_run run_exploration(const options& asked, const work_directory& dire
         explored.modes.push_back(explore_mode(test, mode, dir, options));
       }
     }
+  } catch (const std::system_error& error) {
+    run.failure = fmt::format("{}{}", error.what(), advice_on(error.code().value()));
+  } catch (const std::bad_alloc&) {
+    run.failure = "out of memory; explore fewer tests or modes at once, or use a smaller --size";
   } catch (const std::exception& error) {
     run.failure = error.what();
   }

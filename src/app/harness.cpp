@@ -3,6 +3,7 @@
 #include "filemap/io/engines.hpp"
 #include "filemap/io/stall.hpp"
 
+#include "advice.hpp"
 #include "base/units.hpp"
 
 #include <algorithm>
@@ -48,23 +49,6 @@ std::unique_ptr<engine> make_engine(const litmus::mode& mode, const options& ask
   return make_stalling_engine(std::move(made), std::move(stalls), asked.seed);
 }
 
-// What to do about a failed system call; empty where its error says it.
-const char* advice_on(int error) {
-  switch (error) {
-    case ENOSPC:
-    case EDQUOT:
-      return "; free some space or choose another --dir";
-    case EFBIG:
-      return "; raise the limit on file sizes (ulimit -f) or use a smaller --size";
-    case ENFILE:
-      return "; raise fs.file-max or use fewer --lanes";
-    case ENOMEM:
-      return "; use a smaller --size or fewer --writes or --lanes";
-    default:
-      return "";
-  }
-}
-
 // Did it fail because this filesystem has no such operation (a punch on some of them)?
 bool lacks_operation(const litmus::mode_result& mode) {
   return std::any_of(mode.histogram.begin(), mode.histogram.end(), [](const auto& entry) {
@@ -88,7 +72,7 @@ std::string describe_failure(const litmus::mode_result& mode, const options& ask
   for (const auto& [label, line] : mode.histogram) {
     const auto& seen = line.first;
     if (seen.what != litmus::outcome::error) continue;
-    std::string advice = advice_on(seen.error);
+    std::string advice(advice_on(seen.error));
     if (seen.error == 0) advice = "; is the filesystem full?";
     if (seen.error == EINVAL && asked.direct)
       advice = "; --direct wants a --size that the device takes: 4096";

@@ -146,10 +146,9 @@ std::size_t session::batch_size() const {
   const auto needed = reserve + of_edges + a_file * options_.lanes;
   if (needed > options_.max_open_files) {
     throw std::system_error(EMFILE, std::generic_category(),
-                            "--lanes " + std::to_string(options_.lanes) + " needs about " +
+                            std::to_string(options_.lanes) + " lanes need about " +
                                 std::to_string(needed) + " open files, RLIMIT_NOFILE leaves " +
-                                std::to_string(options_.max_open_files) + "; raise it (ulimit -n)" +
-                                (options_.lanes > 1 ? " or use fewer lanes" : ""));
+                                std::to_string(options_.max_open_files));
   }
   const auto fit = (options_.max_open_files - reserve - of_edges) / a_file;
   return std::max<std::uint64_t>(options_.lanes, std::min(fit, most));

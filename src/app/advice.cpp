@@ -1,0 +1,25 @@
+#include "advice.hpp"
+
+#include <cerrno>
+
+namespace filemap {
+
+std::string_view advice_on(int error) noexcept {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+      return "; free some space or choose another --dir";
+    case EFBIG:
+      return "; raise the limit on file sizes (ulimit -f) or use a smaller --size";
+    case EMFILE:
+      return "; raise the limit on open files (ulimit -n), or use fewer --lanes if there are many";
+    case ENFILE:
+      return "; raise fs.file-max or use fewer --lanes";
+    case ENOMEM:
+      return "; use a smaller --size or fewer --writes or --lanes";
+    default:
+      return "";
+  }
+}
+
+}  // namespace filemap
