@@ -3,6 +3,8 @@
 
 #include "filemap/explore/exploration.hpp"
 
+#include "filemap/subject/verdict.hpp"
+
 #include "explanation.hpp"
 #include "fixed_schedule.hpp"
 #include "program_order.hpp"
@@ -104,6 +106,9 @@ void compare_with_model(const model_result& model, exploration_result& result) {
   result.allowed = model.allowed;
   for (const auto& [state, schedules] : result.states) {
     if (!allows(result.allowed, state)) result.not_allowed.insert(state);
+    if (auto taken = excesses_of(model, state); !taken.empty()) {
+      result.exceeding.emplace(state, std::move(taken));
+    }
   }
   result.deadlock_not_allowed = result.deadlocks > 0 && !model.deadlocks;
 }

@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -58,12 +59,16 @@ json to_json(const litmus::test& test, const litmus::explanation& why,
 }
 
 json to_json(const litmus::test& test, const exploration_result& result, bool strict) {
+  const std::vector<litmus::excess> none;
   const auto states = list(result.states, [&](const auto& seen) -> json {
     const auto& [state, schedules] = seen;
+    const auto taken = result.exceeding.find(state);
     return {{"state", to_string(test, state)},
             {"schedules", schedules},
             {"violates", counts(test.condition, state)},
-            {"allowed", result.judged ? json(result.not_allowed.count(state) == 0) : json()}};
+            {"allowed", result.judged ? json(result.not_allowed.count(state) == 0) : json()},
+            {"notes", list(taken == result.exceeding.end() ? none : taken->second,
+                           [](auto excess) { return to_string(excess); })}};
   });
   json violation;
   if (result.violation) {

@@ -11,6 +11,7 @@
 #include "report/styled_text.hpp"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -167,6 +168,9 @@ class writer : styled_text {
     line("Observation {}/{} {} {} {}", test.name, result.mode.name,
          litmus::frequency_word(result.violating, result.schedules), result.violating,
          result.schedules - result.violating);
+    std::set<litmus::excess> noted;
+    for (const auto& [state, taken] : result.exceeding) noted.insert(taken.begin(), taken.end());
+    for (const auto excess : noted) wrapped("Note          ", to_string(excess), 14);
   }
 
   void remarks(const exploration_run& run, const exploration_result& result) {

@@ -96,6 +96,8 @@ struct exploration_result {
   std::set<final_state> allowed;      ///< by the model
   std::set<final_state> not_allowed;  ///< of `states`: the kernel, the engine or the model is wrong
   bool deadlock_not_allowed = false;
+  /// Of `states`, those that take more than is promised, with what they take.
+  std::map<final_state, std::vector<excess>> exceeding;
 
   /// With the fewest detours of those that violate, then the first of them.
   std::optional<executed_schedule> violation;
