@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -352,11 +353,15 @@ json failure_of(const run_result& run) {
   return {{"message", run.failure}, {"cannot_run", run.cannot_run}};
 }
 
-json to_json(const run_result& run) {
+json command_of(const run_result& run) {
+  return {{"argv", run.asked->command}, {"shell", shell_command(run.asked->command)}};
+}
+
+json to_json(const run_result& run, json command) {
   return {
       {"schema_version", 1},
       {"tool", {{"name", "filemap-uring"}, {"version", FILEMAP_VERSION}}},
-      {"command", {{"argv", run.asked->command}, {"shell", shell_command(run.asked->command)}}},
+      {"command", std::move(command)},
       {"seed", std::to_string(run.asked->seed)},
       {"interrupted", run.interrupted},
       {"failure", failure_of(run)},
@@ -376,18 +381,26 @@ json to_json(const run_result& run) {
 
 std::string json_report(std::span<const run_result> runs) {
   // Paths and arguments may be any bytes; JSON may not.
-  const auto text_of = [](const run_result& run) {
-    return to_json(run).dump(2, ' ', true, json::error_handler_t::replace);
+  const auto text_of = [](const json& tree) {
+    return tree.dump(2, ' ', true, json::error_handler_t::replace);
   };
-  if (runs.size() == 1) return text_of(runs.front()) + '\n';
-  // One after the other: the tree of a run is many times its text.
-  std::string text = "{\n  \"schema_version\": 1,\n  \"runs\": [";
+  const auto command = command_of(runs.front());
+  if (runs.size() == 1) return text_of(to_json(runs.front(), command)) + '\n';
+  std::string text;
+  const auto add = [&text](std::string_view lines, std::string_view indent) {
+    for (const char c : lines) {
+      text += c;
+      if (c == '\n') text += indent;
+    }
+  };
+  text = "{\n  \"schema_version\": 1,\n  \"command\": ";
+  add(text_of(command), "  ");
+  text += ",\n  \"runs\": [";
+  // One after the other, as the tree of a run is many times its text; and none repeats the command,
+  // which names them all.
   for (const auto& run : runs) {
     text += &run == &runs.front() ? "\n    " : ",\n    ";
-    for (const char c : text_of(run)) {
-      text += c;
-      if (c == '\n') text += "    ";
-    }
+    add(text_of(to_json(run, nullptr)), "    ");
   }
   return text + "\n  ]\n}\n";
 }

@@ -209,13 +209,16 @@ TEST(json_report, counts_what_each_mode_came_to) {
   EXPECT_DOUBLE_EQ(modes[1]["rounds_per_second"], 20'000.0);
 }
 
-TEST(json_report, of_several_runs_has_each_as_it_is_alone) {
+TEST(json_report, of_several_runs_has_each_as_it_is_alone_but_for_the_command_of_all) {
   auto other = sample_run();
   other.test.name = "a\nb";
   const std::vector<run_result> runs = {sample_run(), other};
   const auto all = json::parse(json_report(runs));
   EXPECT_EQ(all["schema_version"], 1);
-  EXPECT_EQ(all["runs"], json::array({parsed(runs[0]), parsed(runs[1])}));
+  auto alone = json::array({parsed(runs[0]), parsed(runs[1])});
+  EXPECT_EQ(all["command"], alone[0]["command"]);
+  for (auto& run : alone) run["command"] = nullptr;
+  EXPECT_EQ(all["runs"], alone);
 }
 
 TEST(json_report, judges_as_strictly_as_was_asked) {
