@@ -12,6 +12,7 @@
 #include "interrupt.hpp"
 #include "report/report.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <fcntl.h>
@@ -39,7 +40,11 @@ int complain(std::string_view what, int status) noexcept {
 
 // Its lines are kept: the second and third are the line and the caret under it.
 int complain(const litmus::parse_error& error) noexcept {
-  std::fputs((std::string(error.what()) + '\n').c_str(), stderr);
+  for (std::string_view rest = error.what(); !rest.empty();) {
+    const auto line = rest.substr(0, rest.find('\n'));
+    std::fputs((printable(line) + '\n').c_str(), stderr);
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+  }
   return exit_usage;
 }
 

@@ -171,9 +171,9 @@ void source_text::fail(std::size_t at, std::string_view what) const {
   std::string indent;
   for (auto i = shown; i < std::min(end, at + most_after); ++i) {
     const char c = text_[i];
-    const bool control = c != '\t' && (static_cast<unsigned char>(c) < ' ' || c == '\x7f');
-    line += control ? '?' : c;
-    if (i < at && !is_continuation(c)) indent += c == '\t' ? '\t' : ' ';
+    const bool control = static_cast<unsigned char>(c) < ' ' || c == '\x7f';
+    line += c == '\t' ? ' ' : control ? '?' : c;
+    if (i < at && !is_continuation(c)) indent += ' ';
   }
   const auto number = line_of(at);
   const auto column = at - begin + 1;

@@ -262,8 +262,8 @@ TEST(parse_error, has_a_line_and_a_column_for_programs) {
 TEST(parse_error, keeps_the_caret_under_its_place_after_tabs_and_other_alphabets) {
   EXPECT_EQ(refusal("F t \"q\" {\n\t(* \u00e4 *) ? }"),
             "t.litmus:2:11: '?' has no meaning here\n"
-            "  \t(* \u00e4 *) ? }\n"
-            "  \t        ^");
+            "   (* \u00e4 *) ? }\n"
+            "           ^");
 }
 
 TEST(parse_error, sends_no_control_characters_to_a_terminal) {
