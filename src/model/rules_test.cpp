@@ -1,48 +1,16 @@
 // The rules of docs/model.md where kernels, and not only POSIX, decide: each test is named for what
 // the model once had wrong.
 
-#include "filemap/litmus/parser.hpp"
 #include "filemap/model/model.hpp"
 
-#include <algorithm>
-#include <set>
-#include <string>
+#include "model_test_support.hpp"
+
 #include <string_view>
-#include <vector>
 
 #include <gtest/gtest.h>
 
 namespace filemap::litmus {
 namespace {
-
-class modelled_test {
- public:
-  modelled_test(std::string_view source, std::string_view mode)
-      : test_(parse(source, "rule")), result_(model(test_, *find_mode(mode))) {
-    EXPECT_TRUE(result_.complete);
-  }
-
-  bool deadlocks() const { return result_.deadlocks; }
-  std::set<std::string> states() const {
-    std::set<std::string> texts;
-    for (const auto& state : result_.allowed) texts.insert(to_string(test_, state));
-    return texts;
-  }
-  bool has(const std::string& state) const { return states().contains(state); }
-  bool counts() const { return counted(test_, result_.allowed) > 0; }
-  /// Every state that the condition asks about takes this.
-  bool only_with(excess what) const {
-    return std::all_of(result_.allowed.begin(), result_.allowed.end(), [&](const auto& state) {
-      if (!litmus::counts(test_.condition, state)) return true;
-      const auto found = result_.exceeding.find(state);
-      return found != result_.exceeding.end() && found->second == std::vector{what};
-    });
-  }
-
- private:
-  test test_;
-  model_result result_;
-};
 
 bool asks_for_what_is_allowed(std::string_view source, std::string_view mode) {
   return modelled_test(source, mode).counts();
