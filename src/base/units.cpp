@@ -198,7 +198,7 @@ std::string by_printf(std::string_view word) {
   return quoted;
 }
 
-std::string quoted(std::string_view word) {
+std::string quoted_for_shell(std::string_view word) {
   constexpr std::string_view plain =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+./:,@%";
   if (!is_shown_whole(word)) return by_printf(word);
@@ -214,7 +214,7 @@ std::string quoted(std::string_view word) {
 
 std::string shell_command(const std::vector<std::string>& words) {
   std::string line;
-  for (const auto& word : words) line += (line.empty() ? "" : " ") + quoted(word);
+  for (const auto& word : words) line += (line.empty() ? "" : " ") + quoted_for_shell(word);
   return line;
 }
 
