@@ -5,28 +5,17 @@
 
 #include "config.hpp"
 #include "report/exploration.hpp"
+#include "report/json_parts.hpp"
 
 #include <chrono>
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 namespace filemap {
 
 namespace {
 
-using json = nlohmann::ordered_json;
 using litmus::exploration_result;
-
-json known(const std::string& text) { return text.empty() ? json() : json(text); }
-
-template <typename Range, typename Convert>
-json list(const Range& range, const Convert& convert) {
-  auto result = json::array();
-  for (const auto& element : range) result.push_back(convert(element));
-  return result;
-}
 
 std::string operation(const litmus::test& test, const litmus::executed_schedule& done,
                       std::size_t step) {
@@ -128,7 +117,7 @@ std::string json_report(const exploration_run& run) {
       {"failure", known(run.failure)},
       {"exit_status", exit_status_of(run)},
   };
-  return report.dump(2, ' ', true, json::error_handler_t::replace) + '\n';
+  return text_of(report) + '\n';
 }
 
 }  // namespace filemap

@@ -5,6 +5,7 @@
 
 #include "base/units.hpp"
 #include "config.hpp"
+#include "report/json_parts.hpp"
 #include "report/names.hpp"
 #include "report/report.hpp"
 
@@ -14,8 +15,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-
-#include <nlohmann/json.hpp>
 
 namespace filemap {
 
@@ -34,25 +33,13 @@ NLOHMANN_JSON_SERIALIZE_ENUM(flusher_sync, {{flusher_sync::fsync, "fsync"},
 
 namespace {
 
-using json = nlohmann::ordered_json;
 using litmus::mode_result;
 using litmus::outcome;
-
-json known(const std::string& text) { return text.empty() ? json() : json(text); }
-
-json known(std::uint64_t number) { return number == 0 ? json() : json(number); }
 
 double seconds(nanoseconds duration) { return std::chrono::duration<double>(duration).count(); }
 
 json ratio(std::uint64_t count, double of) {
   return of > 0 ? json(static_cast<double>(count) / of) : json();
-}
-
-template <typename Range, typename Convert>
-json list(const Range& range, const Convert& convert) {
-  auto result = json::array();
-  for (const auto& element : range) result.push_back(convert(element));
-  return result;
 }
 
 // --- what was asked for
@@ -380,10 +367,6 @@ json to_json(const run_result& run, json command) {
 }  // namespace
 
 std::string json_report(std::span<const run_result> runs) {
-  // Paths and arguments may be any bytes; JSON may not.
-  const auto text_of = [](const json& tree) {
-    return tree.dump(2, ' ', true, json::error_handler_t::replace);
-  };
   const auto command = command_of(runs.front());
   if (runs.size() == 1) return text_of(to_json(runs.front(), command)) + '\n';
   std::string text;
