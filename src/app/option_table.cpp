@@ -21,11 +21,12 @@ namespace {
 
 // --- values
 
-[[noreturn]] void refuse(const std::string& why) { throw std::invalid_argument(why); }
+[[noreturn]] void refuse_value(const std::string& why) { throw std::invalid_argument(why); }
 
 std::uint64_t count(const std::string& text, std::uint64_t low, std::uint64_t high) {
   const auto range = [&] {
-    refuse(fmt::format("a whole number from {} to {} is expected, as in 500 or 10k", low, high));
+    refuse_value(
+        fmt::format("a whole number from {} to {} is expected, as in 500 or 10k", low, high));
   };
   std::uint64_t value = 0;
   try {
@@ -42,14 +43,14 @@ std::uint64_t seed(const std::string& text) {
   const auto* const end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, value);
   if (error != std::errc{} || stop != end) {
-    refuse(fmt::format("a whole number from 0 to {} is expected", ~std::uint64_t{0}));
+    refuse_value(fmt::format("a whole number from 0 to {} is expected", ~std::uint64_t{0}));
   }
   return value;
 }
 
 std::chrono::nanoseconds positive_duration(const std::string& text) {
   const auto duration = parse_duration(text);
-  if (duration <= std::chrono::nanoseconds{0}) refuse("it must be more than 0");
+  if (duration <= std::chrono::nanoseconds{0}) refuse_value("it must be more than 0");
   return duration;
 }
 
@@ -61,17 +62,17 @@ Value word(const std::string& text,
     if (text == name) return value;
     known += (known.empty() ? "" : ", ") + std::string(name);
   }
-  refuse("it is one of " + known);
+  refuse_value("it is one of " + known);
 }
 
 std::string file_name(const std::string& text, const char* expected) {
-  if (text.empty()) refuse(expected);
+  if (text.empty()) refuse_value(expected);
   return text;
 }
 
 std::size_t written_bytes(const std::string& text) {
   const auto size = parse_size(text);
-  if (size < 1 || size > std::uint64_t{1} << 30) refuse("it is from 1 byte to 1 GiB");
+  if (size < 1 || size > std::uint64_t{1} << 30) refuse_value("it is from 1 byte to 1 GiB");
   return size;
 }
 
@@ -81,7 +82,7 @@ kernel_version ceiling(const std::string& text) {
     if (text == to_string(version)) return version;
     known += (known.empty() ? "" : ", ") + to_string(version);
   }
-  refuse("what the ring uses did not change with that version; name one of these: " + known);
+  refuse_value("what the ring uses did not change with that version; name one of these: " + known);
 }
 
 void add_modes(std::vector<litmus::mode>& modes, const std::string& list) {
@@ -97,7 +98,7 @@ void add_modes(std::vector<litmus::mode>& modes, const std::string& list) {
     for (const auto each : {litmus::all_modes(), litmus::older_modes()}) {
       for (const auto& mode : each) known += (known.empty() ? "" : ", ") + mode.name;
     }
-    refuse(fmt::format("there is no mode '{}'; there are {}", name, known));
+    refuse_value(fmt::format("there is no mode '{}'; there are {}", name, known));
   }
 }
 
@@ -106,7 +107,7 @@ double probability(std::string_view text) {
   const char* const end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, value);
   if (error != std::errc{} || stop != end || !(value > 0) || value > 1) {
-    refuse("the probability is more than 0 and at most 1");
+    refuse_value("the probability is more than 0 and at most 1");
   }
   return value;
 }
@@ -116,12 +117,12 @@ std::vector<opcode> stalled(std::string_view name) {
   if (name == "fsync") return {opcode::fsync, opcode::fdatasync};
   if (name == "statx") return {opcode::statx};
   if (name == "read") return {opcode::read};
-  refuse("the operation is write, fsync, statx or read");
+  refuse_value("the operation is write, fsync, statx or read");
 }
 
 stall_option parse_stall(const std::string& text) {
   const auto equals = text.find('=');
-  if (equals == std::string::npos) refuse("there is no '='");
+  if (equals == std::string::npos) refuse_value("there is no '='");
   const auto codes = stalled(std::string_view(text).substr(0, equals));
   const auto at = std::min(text.find('@', equals), text.size());
   const auto duration = parse_duration(text.substr(equals + 1, at - equals - 1));
@@ -135,7 +136,7 @@ stall_option stall_of(const std::string& text) {
   try {
     return parse_stall(text);
   } catch (const std::invalid_argument& error) {
-    refuse(fmt::format("{}; it is OP=TIME[@PROBABILITY], as in write=2ms@0.5", error.what()));
+    refuse_value(fmt::format("{}; it is OP=TIME[@PROBABILITY], as in write=2ms@0.5", error.what()));
   }
 }
 

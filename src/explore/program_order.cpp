@@ -7,7 +7,7 @@ namespace filemap::litmus {
 namespace {
 
 // It waits for the write in flight of its handle (docs/model.md, rule 13).
-bool settles(verb verb) noexcept {
+bool waits_for_its_write(verb verb) noexcept {
   switch (verb) {
     case verb::statx:
     case verb::drop_cache:
@@ -57,8 +57,8 @@ bool program_order::executes_before(place first, place second) const {
   if (!early_ || !is_write(at(first).what) || group != nullptr) return true;
   const auto handle = named_by(test_, at(first).operand);
   return std::any_of(places_.begin(), places_.end(), [&](place call) {
-    return settles(at(call).what) && touches(test_, at(call), handle) && ordered(first, call) &&
-           same_or_ordered(call, second);
+    return waits_for_its_write(at(call).what) && touches(test_, at(call), handle) &&
+           ordered(first, call) && same_or_ordered(call, second);
   });
 }
 

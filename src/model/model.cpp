@@ -105,7 +105,7 @@ void find_excesses(const test& test, const mode& mode, const model_options& opti
   if (!left.empty()) take(used);
 }
 
-model_result judge(const test& test, const mode& mode, const model_options& options) {
+model_result search_all(const test& test, const mode& mode, const model_options& options) {
   search all(test, mode, options, all_excesses);
   auto result = all.run();
   if (result.complete && all.used().any()) {
@@ -174,10 +174,10 @@ std::string_view frequency_word(std::uint64_t counted, std::uint64_t all) noexce
 }
 
 model_result model(const test& test, const mode& mode, const model_options& options) {
-  if (!mode.flush) return judge(test, mode, options);
+  if (!mode.flush) return search_all(test, mode, options);
   auto flushed = mode;
   flushed.flush = false;
-  return judge(with_flush(test), flushed, options);
+  return search_all(with_flush(test), flushed, options);
 }
 
 }  // namespace filemap::litmus
