@@ -22,27 +22,13 @@ def build(*targets: str) -> list[pathlib.Path]:
     stage = ["--tests"] if CONFORMANCE in targets else []
     if subprocess.run([ROOT / "tools" / "setup", *stage], check=False).returncode != 0:
         raise Failed("what building needs is missing (tools/setup says what, above)")
-    options = ["-Dstatic=true", "-Dbench=false", *(["-Dtests=enabled"] if stage else [])]
+    # Debug information would be nine tenths of the program, and a guest unpacks what it gets.
+    options = ["-Dstatic=true", "-Ddebug=false", "-Dbench=false", *(["-Dtests=enabled"] if stage else [])]
     for target in targets:
         command = ["bash", "-c", SCRIPT, os.path.abspath(sys.argv[0]), str(ROOT), FOLDER, target, *options]
         if subprocess.run(command, check=False).returncode != 0:
             raise Failed(f"{target} could not be built")
-    return [stripped(ROOT / FOLDER / target) for target in targets]
-
-
-def stripped(path: pathlib.Path) -> pathlib.Path:
-    """A copy without debug information: that is nine tenths of the program, and a guest unpacks what it gets."""
-    copy = path.with_name(path.name + ".guest")
-    if not copy.exists() or copy.stat().st_mtime_ns <= path.stat().st_mtime_ns:
-        temporary = path.with_name(f"{path.name}.{os.getpid()}")
-        try:
-            subprocess.run(["strip", "--strip-debug", "-o", temporary, path], check=True)
-            temporary.replace(copy)
-        except (OSError, subprocess.CalledProcessError) as error:
-            raise Failed(f"strip {path} failed: {error}") from error
-        finally:
-            temporary.unlink(missing_ok=True)
-    return copy
+    return [ROOT / FOLDER / target for target in targets]
 
 
 def static_program(name: str) -> pathlib.Path:
