@@ -310,6 +310,7 @@ class io_op {
     bool polling;    ///< of an eventfd that a read does not wait for
     bool finished;   ///< it has ended, and its completion is to come
     bool held;       ///< by the sequencer, until its turn
+    bool waits;      ///< in a ring: for time or an event, and so perhaps for ever
 
     std::uint32_t epoch;   ///< where it is between drained ones; 0: nowhere
     std::uint32_t behind;  ///< while held by a drain: the epoch of the last that it waits for
@@ -369,13 +370,11 @@ class op_queue {
     if (op == nullptr) return nullptr;
     first_ = op->next;
     (first_ != nullptr ? first_->previous : last_) = nullptr;
-    op->next = nullptr;
     return op;
   }
   void erase(io_op& op) noexcept {
     (op.previous != nullptr ? op.previous->next : first_) = op.next;
     (op.next != nullptr ? op.next->previous : last_) = op.previous;
-    op.next = op.previous = nullptr;
   }
   /// Moves all of `other` to the end of this queue.
   void append(op_queue& other) noexcept {

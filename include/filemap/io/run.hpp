@@ -3,6 +3,8 @@
 #include "filemap/coro/task.hpp"
 #include "filemap/io/engine.hpp"
 
+#include <utility>
+
 #pragma GCC visibility push(default)
 
 namespace filemap {
@@ -12,7 +14,7 @@ namespace filemap {
 inline void turn(engine& engine) {
   op_queue done;
   engine.wait(done);
-  while (auto* const op = done.pop()) op->complete();
+  for (auto* op = done.front(); op != nullptr;) std::exchange(op, op->next)->complete();
 }
 
 /// Runs `root` to its end on this thread, then whatever it left in flight (a write-behind file may
