@@ -118,7 +118,7 @@ void sequencer::abandon(op_queue& finished, op_queue& lost) noexcept {
     if (op == nullptr) return;
     leave(*op, next);
     if (op->request.code == opcode::open && op->record.res >= 0) ::close(op->record.descriptor());
-    op->state = op_state::done;
+    op->lose();
   }
 }
 

@@ -82,7 +82,7 @@ int errno_of_kind(int error) noexcept {
 class shared_state final : public io_op {
  public:
   shared_state(engine& engine, unique_fd fd, const write_behind_options& options)
-      : io_op(io_request::nop(), &completed),
+      : io_op(io_request::nop(), &completed, &lost),
         engine_(engine),
         fd_(std::move(fd)),
         options_(options) {}
@@ -192,6 +192,11 @@ class shared_state final : public io_op {
     } else if (self.awaiting_) {
       std::exchange(self.awaiting_, nullptr).resume();
     }
+  }
+
+  static void lost(io_op& op) noexcept {
+    auto& self = static_cast<shared_state&>(op);
+    if (self.detached_) delete &self;
   }
 
   // The task on tokio's pool is a write_all.
