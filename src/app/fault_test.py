@@ -27,7 +27,8 @@ import typing
 from command_line import PATIENCE, Case, Finished, default_signals, main, ring_is_available
 
 ROUNDS = 3
-SAMPLE = 4  # runs of a system call and errno, but with --all
+# Of a system call and errno, so many runs of each command, but with --all.
+SAMPLE = {"run": 4, "explore": 2, "replay": 1}
 SEED = int(os.environ.get("FILEMAP_FAULT_SEED", "1"))
 
 # The errnos that a call can fail with where nothing is wrong but the machine. EINTR is among them only where the
@@ -113,22 +114,21 @@ class Faults(Case):
         modes = ["sync", "blocking-pool", "tokio-fs+flush", *(["uring"] if ring_is_available() else [])]
         self.modes = modes
         self.report = os.path.join(self.files, "result.json")
-        self.command = [
-            "tokio-4796",
-            "atomic-replace",
-            "--mode",
-            ",".join(modes),
-            "--iterations",
-            str(ROUNDS),
-        ]
-        self.command += ["--pool-threads", "2", "--seed", "1", "--progress", "never", "--json", self.report]
+        run = ["--iterations", str(ROUNDS), "--pool-threads", "2", "--progress", "never"]
+        to_file = ["--seed", "1", "--json", self.report]
+        self.commands = {
+            "run": ["tokio-4796", "atomic-replace", "--mode", ",".join(modes), *run, *to_file],
+            "explore": ["tokio-4796", "--mode", f"tokio-fs,{modes[-1]}", "--explore", *to_file],
+            "replay": ["tokio-4796", "--mode", modes[-1], "--replay", "1"],
+        }
 
-    def traced(self, *expressions: str) -> Finished:
+    def traced(self, command: str, *expressions: str) -> Finished:
         """A run of the program below strace."""
         pathlib.Path(self.report).unlink(missing_ok=True)
         options = [word for expression in expressions for word in ("-e", expression)]
+        words = ["strace", "-f", "-o", self.log, *options, self.program, "--dir", self.dir]
         ran = subprocess.run(
-            ["strace", "-f", "-o", self.log, *options, self.program, "--dir", self.dir, *self.command],
+            [*words, *self.commands[command]],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             preexec_fn=default_signals,
@@ -140,9 +140,9 @@ class Faults(Case):
     def trace(self) -> str:
         return pathlib.Path(self.log).read_text(encoding="utf-8", errors="replace")
 
-    def numbers(self, call: str) -> range:
+    def numbers(self, command: str, call: str) -> range:
         """Of the calls that a run without a fault makes after main has begun, in the thread that makes most."""
-        run = self.traced(f"trace={call},rt_sigaction")
+        run = self.traced(command, f"trace={call},rt_sigaction")
         self.assertEqual(run.status, 0, run.complaint)
         before, by_thread = 0, {"": 0}
         began = False
@@ -154,34 +154,46 @@ class Faults(Case):
         self.assertTrue(began, "main was not recognised in the trace")
         return range(before + 1, max(by_thread.values()) + 1)
 
-    def check(self, fault: Fault) -> None:
+    def check(self, command: str, fault: Fault) -> None:
         """One run with one fault."""
-        run = self.traced(f"trace={fault.call}", fault.inject)
-        said = f"{fault.inject}: status {run.status}: {run.complaint}{run.text[-400:]}"
+        run = self.traced(command, f"trace={fault.call}", fault.inject)
+        said = f"{command}, {fault.inject}: status {run.status}: {run.complaint}{run.text[-400:]}"
         self.assertIn(run.status, (0, 3, 125), said)
         left = os.listdir(self.dir)
         for name in left:
             shutil.rmtree(os.path.join(self.dir, name))
             self.assertIn(name, run.complaint, f"{said}\nleft behind in silence: {name}")
         if run.status == 0:
-            result = json.loads(pathlib.Path(self.report).read_text(encoding="utf-8"))
-            rounds = [mode["rounds"] for ran in result["runs"] for mode in ran["modes"]]
-            self.assertEqual(rounds, [ROUNDS] * 2 * len(self.modes), said)
+            self.check_complete(command, run, said)
         else:
             self.assertTrue(run.err or run.out, f"{said}: it says nothing")
 
+    def check_complete(self, command: str, run: Finished, said: str) -> None:
+        """Of a run that says that all is well: it has done all of it."""
+        if command == "replay":
+            self.assertRegex(run.text, r"\nVerdict +ok\n", said)
+            return
+        result = json.loads(pathlib.Path(self.report).read_text(encoding="utf-8"))
+        if command == "explore":
+            modes = [mode["result"] for test in result["tests"] for mode in test["modes"]]
+            self.assertEqual([mode["complete"] for mode in modes], [True, True], said)
+        else:
+            rounds = [mode["rounds"] for ran in result["runs"] for mode in ran["modes"]]
+            self.assertEqual(rounds, [ROUNDS] * 2 * len(self.modes), said)
+
     def inject_all(self, call: str) -> None:
-        numbers = self.numbers(call)
-        if not numbers:
+        numbers = {command: self.numbers(command, call) for command in self.commands}
+        if not any(numbers.values()):
             self.skipTest(f"the program does not call {call} here")
         for error in FAULTS[call]:
-            chosen = list(numbers)
-            if not self.everything:
-                random.Random(f"{SEED} {call} {error}").shuffle(chosen)
-                chosen = sorted(chosen[:SAMPLE])
-            for nth in chosen:
-                with self.subTest(error=error, nth=nth, seed=SEED):
-                    self.check(Fault(call, error, nth))
+            for command, every in numbers.items():
+                chosen = list(every)
+                if not self.everything:
+                    random.Random(f"{SEED} {call} {error}").shuffle(chosen)
+                    chosen = sorted(chosen[: SAMPLE[command]])
+                for nth in chosen:
+                    with self.subTest(command=command, error=error, nth=nth, seed=SEED):
+                        self.check(command, Fault(call, error, nth))
 
 
 def add_test(call: str) -> None:

@@ -65,6 +65,7 @@ class litmus_subject::run final : private process_gate {
     } else {
       abandon();
     }
+    stepping_.reset();  // before what its operations may refer to
   }
 
   void begin(std::vector<candidate>& names) {
@@ -146,7 +147,10 @@ class litmus_subject::run final : private process_gate {
     void wait(op_queue& done) override { owner_.stepping_->wait(done); }
     void cancel(io_op& op) noexcept override { owner_.stepping_->cancel(op); }
     std::size_t in_flight() const noexcept override { return owner_.stepping_->in_flight(); }
-    bool failed() const noexcept override { return owner_.stepping_->failed(); }
+    // What still waits when the engine has gone was abandoned, as it had failed.
+    bool failed() const noexcept override {
+      return owner_.stepping_ == nullptr || owner_.stepping_->failed();
+    }
     engine_traits traits() const override { return owner_.stepping_->traits(); }
 
    private:
@@ -367,7 +371,7 @@ class litmus_subject::run final : private process_gate {
   bool meets_ = true;
   bool abandons_ = false;
 
-  const std::unique_ptr<stepping_engine> stepping_;  // goes before what operations may refer to
+  std::unique_ptr<stepping_engine> stepping_;
 };
 
 litmus_subject::litmus_subject(const test& test, const mode& mode, const std::filesystem::path& dir,
