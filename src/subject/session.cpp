@@ -30,6 +30,13 @@
 
 namespace filemap::litmus {
 
+namespace {
+
+// After an interrupt, with what is in flight, and with looking at what has ended.
+constexpr std::chrono::milliseconds patience{500};
+
+}  // namespace
+
 std::uint64_t mode_result::violation_count() const noexcept {
   std::uint64_t sum = 0;
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
@@ -132,6 +139,13 @@ bool session::finished() const noexcept {
 }
 
 // No time is too short for one round, of which `done` says how many there have been.
+bool session::has_waited_enough() noexcept {
+  if (!interrupted()) return false;
+  const auto now = clock::now();
+  if (!interrupted_since_) interrupted_since_ = now;
+  return now - *interrupted_since_ > patience;
+}
+
 bool session::over(std::uint64_t done) const noexcept {
   return finished() || (done > 0 && clock::now() >= deadline_);
 }
@@ -271,6 +285,7 @@ task<> session::run_rounds(std::size_t index, batch& batch) {
     lane.running = true;
     co_await lane.round.run(files);
     lane.running = false;
+    if (has_waited_enough()) co_return;  // to look at what all lanes have may take seconds
     lane.seen = lane.round.seen();
     if (!shared_->setup.checks && lane.seen.what == outcome::ok) compare(lane);
     judge(lane);
@@ -282,7 +297,6 @@ task<> session::run_rounds(std::size_t index, batch& batch) {
 // that was, is no hang. Of the time between two ticks that is at most twice what it should be.
 task<> session::watch(batch& batch) {
   using namespace std::chrono_literals;
-  constexpr auto patience = 500ms;  // with a round in flight, after an interrupt
   const auto period = std::clamp<nanoseconds>(options_.round_timeout / 4, 1ms, 250ms);
   auto last = clock::now();
   std::optional<nanoseconds> interrupted_at;

@@ -148,6 +148,7 @@ class session {
 
   std::size_t batch_size() const;
   bool interrupted() const noexcept;
+  bool has_waited_enough() noexcept;
   bool over(std::uint64_t done) const noexcept;
   std::uint64_t run_next(std::uint64_t rounds);
   void make_files(batch& batch);
@@ -177,6 +178,7 @@ class session {
   std::vector<std::unique_ptr<lane>> lanes_;
   std::uint64_t next_round_ = 0;
   instant deadline_ = instant::max();
+  std::optional<instant> interrupted_since_;  // when it was first noticed at the end of a round
   bool failed_ = false;
   bool abandoned_ = false;
 };
