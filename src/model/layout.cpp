@@ -47,6 +47,10 @@ bool copies(verb verb) { return goes_by_pages(verb) || verb == verb::truncate; }
 
 bool changes_contents(verb verb) { return copies(verb) || verb == verb::allocate; }
 
+bool touches_contents(verb verb) {
+  return changes_contents(verb) || verb == verb::read || verb == verb::statx;
+}
+
 bool has_one_bit(unsigned bits) { return (bits & (bits - 1)) == 0; }
 
 }  // namespace
@@ -117,7 +121,8 @@ void layout::add_statement(const test& test, const mode& mode, std::uint8_t proc
   }
   drains = drains || what.drain;
   cancels = cancels || verb == verb::cancel;
-  removes_pages = removes_pages || verb == verb::truncate || verb == verb::punch;
+  removes_pages = removes_pages || verb == verb::truncate || verb == verb::punch ||
+                  (added.direct && is_write(verb));
   operations.push_back(added);
 }
 
@@ -203,6 +208,12 @@ void layout::find_neighbours() {
       each.beside_reads = true;
     }
   }
+  for (auto& writer : operations) {
+    if (!is_write(writer.what.what)) continue;
+    writer.in_company = std::any_of(operations.begin(), operations.end(), [&](const auto& each) {
+      return touches_contents(each.what.what) && concurrent(writer, each);
+    });
+  }
 }
 
 void layout::place(const test& test, const mode& mode, bool atomic) {
@@ -265,8 +276,12 @@ void layout::place(operation& placed, bool atomic) {
   if (atomic) return;
   const auto index = index_of(placed);
   if (goes_by_pages(verb)) {
-    if (may_cross_pages(placed)) placed.moved = new_words(2);
-    if (is_write(verb) && placed.direct && placed.at_end) placed.start = new_words(2);
+    const bool stays_in_flight = is_write(verb) && placed.direct && placed.in_company;
+    if (may_cross_pages(placed) || stays_in_flight) placed.moved = new_words(2);
+    if (stays_in_flight) {
+      placed.start = new_words(2);
+      placed.met = new_words(1);
+    }
   }
   if (verb == verb::truncate && placed.beside_reads) placed.before = new_words(1);
   const bool in_steps =
@@ -274,9 +289,10 @@ void layout::place(operation& placed, bool atomic) {
   if (in_steps) writers.push_back(index);
   if (verb == verb::read && placed.beside_writes) {
     readers.push_back(index);
-    placed.moved = new_words(2);
     placed.seen = new_words(2);
     placed.taken = new_words(1);
+    if (placed.direct) return;
+    placed.moved = new_words(2);
     if (removes_pages) placed.held = new_words(1);
     if (copiers.size() > 1) placed.copying = new_words(1);
   }

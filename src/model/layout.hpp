@@ -26,11 +26,12 @@ struct operation {
   std::uint8_t handle = 0;  ///< that it goes through, when it has one
   bool at_end = false;      ///< a write whose place is the end of the file
   bool direct = false;
-  bool queued = false;         ///< a write that is acknowledged when it is queued
-  bool past_handle = false;    ///< given to the engine itself: it drains, or may be cancelled
-  bool handle_stays = true;    ///< no other process opens or closes its handle
-  bool alone = false;          ///< no step of another can meddle between its call and its effect
-  bool beside_reads = false;   ///< a read may copy what it is just changing
+  bool queued = false;        ///< a write that is acknowledged when it is queued
+  bool past_handle = false;   ///< given to the engine itself: it drains, or may be cancelled
+  bool handle_stays = true;   ///< no other process opens or closes its handle
+  bool alone = false;         ///< no step of another can meddle between its call and its effect
+  bool beside_reads = false;  ///< a read may copy what it is just changing
+  bool in_company = false;    ///< another may look at its file, or change it, while it is under way
   bool beside_writes = false;  ///< of a read: the file may change while it is under way
   bool may_fail = false;       ///< a sync beside whose file direct and buffered writes collide
   word target = no_word;       ///< of a cancel
@@ -47,7 +48,8 @@ struct operation {
   word held = no_word;      ///< of a read: the bytes of pages that were taken out of the file since
   word copying = no_word;   ///< of a read: what it may have of the page that it is at, from 1
   word before = no_word;    ///< of a truncate: the contents whose last page it is about to clear
-  word start = no_word;     ///< two words, of an append that shares the lock: its place
+  word start = no_word;     ///< two words, of a direct write in company: its place, from 1
+  word met = no_word;       ///< of such a one: the pages that others have written to meanwhile
   word order = no_word;     ///< where something drains: its place in the order of submissions
 };
 
@@ -79,7 +81,7 @@ struct layout {
 
   bool drains = false;
   bool cancels = false;
-  bool removes_pages = false;              ///< a truncate or a punch
+  bool removes_pages = false;              ///< a truncate, a punch or a direct write
   std::vector<bool> one_notify, one_wait;  ///< by edge: in the whole test
   std::vector<bool> reseated;              ///< by handle: a process opens or closes it
   std::vector<bool> own;                   ///< by handle: one process alone uses it, none clones it

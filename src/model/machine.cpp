@@ -17,8 +17,19 @@ std::uint64_t page_end(std::uint64_t position) noexcept {
   return page_begin(position + page_size - 1);
 }
 
+bool is_aligned(const operation& op) noexcept {
+  return op.what.data.size % sector_size == 0 && (op.at_end || op.what.offset % sector_size == 0);
+}
+
 bool is_held_back(const contents& held, std::uint64_t position) {
   return held.size() > position && held.read(position, 1).slices().front().pattern != unknown_bytes;
+}
+
+// Which of a write's pages this is; the last bit is for all that are far behind.
+word page_bit(std::uint64_t place, std::uint64_t position) noexcept {
+  constexpr std::uint64_t last_bit = 15;
+  const auto page = position / page_size - place / page_size;
+  return static_cast<word>(1U << std::min(page, last_bit));
 }
 
 void overwrite(contents& file, std::uint64_t position, const contents& with) {
@@ -325,7 +336,7 @@ void machine::clear_words(const operation& op) noexcept {
   set_number(op.moved, 0);
   set_number(op.seen, 0);
   set_number(op.start, 0);
-  for (const auto at : {op.taken, op.held, op.copying, op.before}) {
+  for (const auto at : {op.taken, op.held, op.copying, op.before, op.met}) {
     if (at != no_word) now_[at] = 0;
   }
 }
@@ -382,12 +393,17 @@ void machine::each_reader(word file, Function function) {
   }
 }
 
-// A read that is just copying a page may have any of it from before, and any from after.
+// A read that is just copying a page may have any of it from before, and any from after; so may an
+// O_DIRECT read, of all its pages.
 void machine::set_contents(word file, word number) {
   auto& contents = now_[layout_.files + file - 1U];
   if (contents == number) return;
   contents = number;
   each_reader(file, [&](const operation& reader) {
+    if (reader.direct) {
+      now_[reader.taken] = mixed(now_[reader.taken], all_seen(reader, file));
+      return;
+    }
     if (reader.copying == no_word || now_[reader.copying] == 0) return;
     const auto at = page_to_copy(reader);
     if (reader.held != no_word && is_held_back(contents_[now_[reader.held]], at.position)) return;
@@ -396,22 +412,33 @@ void machine::set_contents(word file, word number) {
   });
 }
 
-// Pages leave the file, and keep their bytes for the reads that have got them already.
+// Pages leave the cache, and keep their bytes for the reads that have got them already. Of one that
+// has left it before a read may have got either.
 void machine::take_out(word file, std::uint64_t from, std::uint64_t to) {
-  const auto& before = contents_[contents_of(file)];
-  to = std::min(to, before.size());
+  from = page_begin(from);
+  to = std::min(to, size_of(file));
   each_reader(file, [&](const operation& reader) {
     if (reader.held == no_word) return;
     auto held = contents_[now_[reader.held]];
     const auto first = std::max(from, page_begin(reader.what.offset + number_at(reader.moved)));
     const auto last = std::min(to, reader.what.offset + reader.what.size);
     for (auto page = first; page < last; page += page_size) {
-      if (is_held_back(held, page)) continue;
+      const piece at{page, page_size};
+      auto got = contents_[with_direct_writes(file, at, page_in(contents_of(file), at))];
+      if (is_held_back(held, page)) got = contents::mixed(held.read(page, page_size), got);
       if (held.size() < page) held.append({unknown_bytes, 0, page - held.size()});
-      overwrite(held, page, contents_[page_in(contents_of(file), {page, page_size})]);
+      overwrite(held, page, got);
     }
     now_[reader.held] = checked(contents_.number(held));
   });
+}
+
+// It has got the page that is in the cache now.
+void machine::let_go(const operation& reader, std::uint64_t position) {
+  if (reader.held == no_word || !is_held_back(contents_[now_[reader.held]], position)) return;
+  auto held = contents_[now_[reader.held]];
+  held.write(page_begin(position), {unknown_bytes, 0, page_size});
+  now_[reader.held] = checked(contents_.number(held));
 }
 
 // May a read copy what stands here? Beyond the end only one that has seen a larger size.
@@ -429,22 +456,21 @@ bool machine::is_read_beyond(word file, std::uint64_t size) {
 }
 
 // A buffered write holds the inode's lock to its end; so does whatever else changes the size.
-bool machine::is_locked(const operation& op, word file) const noexcept {
+bool machine::is_locked(const operation& op, word file) noexcept {
   for (const auto index : layout_.writers) {
     const auto& other = layout_.operations[index];
     if (&other == &op || phase_of(other) != phase::executing || file_of(other) != file) continue;
     if (is(other, is_split)) continue;
     if (!shares_lock(op, file) || !shares_lock(other, file)) return true;
+    if (op.at_end || other.at_end) use(excess::lost_append);
   }
   return false;
 }
 
 // An aligned O_DIRECT write takes it shared where it begins inside the file or at its end.
 bool machine::shares_lock(const operation& op, word file) const noexcept {
-  const auto& what = op.what;
-  if (!op.direct || !is_write(what.what) || what.data.size % sector_size != 0) return false;
-  if (op.at_end) return op.start != no_word && permits(excess::lost_append);
-  return what.offset % sector_size == 0 && what.offset <= size_of(file);
+  if (op.start == no_word || !is_aligned(op)) return false;
+  return op.at_end ? permits(excess::lost_append) : op.what.offset <= size_of(file);
 }
 
 // --- files: changing them
@@ -494,9 +520,17 @@ word machine::changed_by(const operation& op, word file, const piece& part) {
     }
     return changed;
   };
-  if (op.start != no_word) return checked(contents_.number(make()));
   const auto what = is_write(op.what.what) ? chunk_begin(op) + number_at(op.moved) : part.position;
   return derived(derivation(op, from, what), make);
+}
+
+word machine::resized(const operation& op, word file, std::uint64_t size) {
+  const auto before = contents_of(file);
+  return derived(derivation(op, before, size), [&] {
+    auto resized = contents_[before];
+    resized.resize(size);
+    return resized;
+  });
 }
 
 bool machine::write(const operation& op, word file) {
@@ -504,16 +538,10 @@ bool machine::write(const operation& op, word file) {
     if (is_locked(op, file)) return false;
     unset(op, is_split);
   }
-  const bool begins = phase_of(op) == phase::submitted;
-  if (begins && !atomic_ && op.at_end && shares_lock(op, file)) {
-    use(excess::lost_append);
-    set_number(op.start, size_of(file) + 1);
-    set_phase(op, phase::executing);
-    return true;
-  }
+  if (op.start != no_word) return write_directly(op, file);
   const auto part = next_piece(op, file);
-  const bool in_view = !atomic_ && op.beside_reads && flux_of(op) == flux::none &&
-                       !(op.direct && !begins) && can_be_seen(file, part.position);
+  const bool in_view =
+      !atomic_ && op.beside_reads && flux_of(op) == flux::none && can_be_seen(file, part.position);
   set_phase(op, phase::executing);
   if (in_view) {
     set_flux(op, flux::unseen);
@@ -524,8 +552,81 @@ bool machine::write(const operation& op, word file) {
   const auto moved = number_at(op.moved) + part.size;
   set_number(op.moved, moved);
   set_contents(file, changed);
+  meet(op, file, part);
   if (moved < chunk_size(op) && op.moved != no_word) return true;
   return complete(op, {.res = static_cast<std::int64_t>(op.what.data.size)});
+}
+
+// From the first step to the last one its bytes are on their way, and a read may have any of them
+// (with_direct_writes). What the cache has of its pages is thrown away before and after. When the
+// size is raised differs: at the end on xfs, at the beginning on btrfs, page by page where the
+// filesystem does it in the cache.
+bool machine::write_directly(const operation& op, word file) {
+  const piece all{number_at(op.start) > 0 ? number_at(op.start) - 1 : position_of(op, file),
+                  chunk_size(op)};
+  if (phase_of(op) == phase::submitted) {
+    set_number(op.start, all.position + 1);
+    set_phase(op, phase::executing);
+    take_out(file, all.position, all.position + all.size);
+    return true;
+  }
+  if (size_of(file) < all.position + all.size) {
+    raise_size(op, file);
+    return true;
+  }
+  take_out(file, all.position, all.position + all.size);
+  set_contents(file, with_landed(op, file, all));
+  meet(op, file, all);
+  return complete(op, {.res = static_cast<std::int64_t>(op.what.data.size)});
+}
+
+// To the end of its next page that is beyond it.
+void machine::raise_size(const operation& op, word file) {
+  auto end = size_of(file);
+  while (end == size_of(file)) {
+    const auto part = next_piece(op, file);
+    set_number(op.moved, number_at(op.moved) + part.size);
+    end = std::max(end, part.position + part.size);
+  }
+  set_contents(file, resized(op, file, end));
+}
+
+// Where nobody else has written to a page meanwhile it has the new bytes. Else the two have met, in
+// the cache and on the device, and each byte that this write has is from before it or from it.
+word machine::with_landed(const operation& op, word file, const piece& all) {
+  const auto& before = contents_[contents_of(file)];
+  auto after = before;
+  after.write(all.position,
+              {op.what.data.pattern, op.what.data.offset + chunk_begin(op), all.size});
+  const auto end = all.position + all.size;
+  for (auto from = all.position; from < end;) {
+    const auto to = std::min(page_begin(from) + page_size, end);
+    if ((now_[op.met] & page_bit(all.position, from)) != 0) {
+      overwrite(after, from,
+                contents::mixed(before.read(from, to - from), after.read(from, to - from)));
+    }
+    from = to;
+  }
+  return checked(contents_.number(after));
+}
+
+// What is written while a direct write is in flight to the same pages. A buffered write has read
+// all of its pages, and writes all of them back.
+void machine::meet(const operation& writer, word file, const piece& written) {
+  const bool has_pages = writer.start == no_word;
+  const auto begin = has_pages ? page_begin(written.position) : written.position;
+  const auto written_to = written.position + written.size;
+  const auto end = has_pages ? page_end(written_to) : written_to;
+  for (const auto index : layout_.writers) {
+    const auto& other = layout_.operations[index];
+    if (other.start == no_word || &other == &writer) continue;
+    if (phase_of(other) != phase::executing || file_of(other) != file) continue;
+    const auto place = number_at(other.start) - 1;
+    const auto last = std::min(end, place + chunk_size(other));
+    for (auto at = std::max(begin, place); at < last; at = page_begin(at) + page_size) {
+      now_[other.met] |= page_bit(place, at);
+    }
+  }
 }
 
 // io_write in io_uring/rw.c: what it cannot do without blocking it leaves to a worker, and lets go
@@ -585,11 +686,7 @@ bool machine::truncate(const operation& op, word file) {
   const bool clears = op.before != no_word && size % page_size != 0 &&
                       size < contents_[before].size() && is_read_beyond(file, size);
   take_out(file, page_end(size), contents_[before].size());
-  set_contents(file, derived(derivation(op, before, 0), [&] {
-                 auto resized = contents_[before];
-                 resized.resize(size);
-                 return resized;
-               }));
+  set_contents(file, resized(op, file, size));
   if (!clears) return complete(op, {});
   now_[op.before] = before;
   set_phase(op, phase::executing);
@@ -599,12 +696,8 @@ bool machine::truncate(const operation& op, word file) {
 
 bool machine::allocate(const operation& op, word file) {
   if (is_locked(op, file)) return false;
-  const auto before = contents_of(file);
-  set_contents(file, derived(derivation(op, before, 0), [&] {
-                 auto resized = contents_[before];
-                 resized.resize(std::max(resized.size(), op.what.offset + op.what.size));
-                 return resized;
-               }));
+  const auto end = op.what.offset + op.what.size;
+  set_contents(file, resized(op, file, std::max(size_of(file), end)));
   return complete(op, {});
 }
 
@@ -618,6 +711,7 @@ bool machine::read(const operation& op, word file, view sees) {
                            return contents_[contents].read(op.what.offset, op.what.size);
                          }));
   }
+  if (op.direct) return sees == view::as_it_is && read_directly(op, file);
   if (phase_of(op) == phase::submitted) {
     if (sees != view::as_it_is) return false;
     set_phase(op, phase::executing);  // it has got pages
@@ -635,16 +729,53 @@ bool machine::look_at_size(const operation& op, word file) {
   return true;
 }
 
+// It has its pages from the device, in any order, and what the cache has of them is written back
+// before it or beside it: so of all that they hold while it is under way it may have any bytes.
+bool machine::read_directly(const operation& op, word file) {
+  if (phase_of(op) == phase::submitted) {
+    set_phase(op, phase::executing);
+    look_at_size(op, file);
+    if (phase_of(op) == phase::executing) now_[op.taken] = all_seen(op, file);
+    return true;
+  }
+  return complete_read(op, mixed(now_[op.taken], all_seen(op, file)));
+}
+
+word machine::all_seen(const operation& op, word file) {
+  word all = 0;
+  const auto end = std::min(number_at(op.seen), op.what.offset + op.what.size);
+  for (auto from = op.what.offset; from < end;) {
+    const auto to = std::min(page_begin(from) + page_size, end);
+    all = joined(all, page_seen(op, file, {from, to - from}).as_it_is);
+    from = to;
+  }
+  return all;
+}
+
 // A read that is under way does so wherever it gets a new batch of pages; on tmpfs at every page,
 // and on a ring where it has come to the end (io_read in io_uring/rw.c), which may have moved on.
 bool machine::look_at_size_again(const operation& op) {
-  if (!is(op, is_sized) || number_at(op.moved) == 0) return false;
+  if (!is(op, is_sized)) return false;
+  if (op.direct) return go_on_directly(op);
+  if (number_at(op.moved) == 0) return false;
   if (op.copying != no_word && now_[op.copying] != 0) return false;
   const auto size = size_of(file_of(op));
   const bool holds = op.held != no_word && now_[op.held] != 0;
   if (size == number_at(op.seen) && !holds) return false;
   set_number(op.seen, size);
   if (holds) now_[op.held] = 0;
+  return true;
+}
+
+bool machine::go_on_directly(const operation& op) {
+  const auto file = file_of(op);
+  const auto size = size_of(file);
+  if (size == number_at(op.seen) || size <= op.what.offset) return false;
+  set_number(op.seen, size);
+  const auto now = contents_[all_seen(op, file)];
+  auto taken = contents_[now_[op.taken]].read(0, now.size());
+  taken.append(now.read(taken.size(), now.size()));
+  now_[op.taken] = checked(contents_.number(taken));
   return true;
 }
 
@@ -675,24 +806,40 @@ word machine::mixed(word one, word other) {
 // What there will be of the page when the other operation has done what it is doing to the file.
 word machine::page_behind(const operation& other, word file, const piece& at) {
   if (other.what.what == verb::truncate) return page_in(now_[other.before], at);
-  if (!lands_in_no_order(other)) {
-    return page_in(changed_by(other, file, next_piece(other, file)), at);
-  }
-  const auto done = number_at(other.moved);
-  auto after = contents_[contents_of(file)];
-  after.write(position_of(other, file),
-              {other.what.data.pattern, other.what.data.offset + chunk_begin(other) + done,
-               chunk_size(other) - done});
-  return page_in(checked(contents_.number(after)), at);
+  return page_in(changed_by(other, file, next_piece(other, file)), at);
 }
 
-bool machine::lands_in_no_order(const operation& op) const noexcept {
-  return op.direct && is_write(op.what.what);
+word machine::joined(word one, word other) {
+  return made_once(joined_, static_cast<std::uint64_t>(one) << 16U | other, [&] {
+    auto both = contents_[one];
+    both.append(contents_[other]);
+    return both;
+  });
+}
+
+// The page, each byte as it is or as a direct write that is in flight will have it.
+word machine::with_direct_writes(word file, const piece& at, word page) {
+  auto with = page;
+  for (const auto index : layout_.writers) {
+    const auto& other = layout_.operations[index];
+    if (other.start == no_word || phase_of(other) != phase::executing || file_of(other) != file) {
+      continue;
+    }
+    const auto place = number_at(other.start) - 1;
+    const auto from = std::max(at.position, place);
+    const auto to = std::min(at.position + at.size, place + chunk_size(other));
+    if (from >= to) continue;
+    auto behind = contents_[page];
+    const auto begin = other.what.data.offset + chunk_begin(other) + from - place;
+    behind.write(from - at.position, {other.what.data.pattern, begin, to - from});
+    with = mixed(with, checked(contents_.number(behind)));
+  }
+  return with;
 }
 
 bool machine::is_changing(const operation& op, word file) const noexcept {
   return phase_of(op) == phase::executing && file_of(op) == file && !is(op, is_split) &&
-         (flux_of(op) != flux::none || lands_in_no_order(op));
+         flux_of(op) != flux::none;
 }
 
 // What there may be of the page while others are just changing it. Neither side holds a lock while
@@ -706,8 +853,8 @@ machine::sight machine::page_seen(const operation& op, word file, const piece& a
     if (is_held && contents_[now].size() <= page_begin(at.position)) return seen;
   }
   const auto page = page_in(now, at);
-  seen.as_it_is = page;
-  unsigned changes = 0;
+  seen.as_it_is = with_direct_writes(file, at, page);
+  unsigned changes = seen.as_it_is == page ? 0 : 1;
   for (const auto index : layout_.copiers) {
     const auto& other = layout_.operations[index];
     if (&other == &op || !is_changing(other, file)) continue;
@@ -715,7 +862,6 @@ machine::sight machine::page_seen(const operation& op, word file, const piece& a
     if (behind == page) continue;
     seen.as_it_is = mixed(seen.as_it_is, behind);
     ++changes;
-    if (lands_in_no_order(other)) continue;
     seen.changing = &other;
     // A truncate is over in the file, and to come in the page.
     const bool truncates = other.what.what == verb::truncate;
@@ -737,6 +883,7 @@ bool machine::begin_to_copy(const operation& op) {
   if (at.size == 0) return false;
   const auto seen = page_seen(op, file_of(op), at);
   if (seen.as_it_is == no_word) return false;
+  let_go(op, at.position);
   now_[op.copying] = seen.as_it_is;
   return true;
 }
@@ -767,12 +914,7 @@ bool machine::copy_page(const operation& op, word file, view sees) {
 }
 
 bool machine::take_page(const operation& op, const piece& at, word page) {
-  const auto before = now_[op.taken];
-  now_[op.taken] = made_once(joined_, static_cast<std::uint64_t>(before) << 16U | page, [&] {
-    auto taken = contents_[before];
-    taken.append(contents_[page]);
-    return taken;
-  });
+  now_[op.taken] = joined(now_[op.taken], page);
   if (op.copying != no_word) now_[op.copying] = 0;
   const auto moved = at.position + at.size - op.what.offset;
   set_number(op.moved, moved);

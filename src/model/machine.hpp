@@ -296,11 +296,12 @@ class machine {
   std::uint64_t size_of(word file) const noexcept { return contents_[contents_of(file)].size(); }
   void set_contents(word file, word number);
   void take_out(word file, std::uint64_t from, std::uint64_t to);
+  void let_go(const operation& reader, std::uint64_t position);
   template <typename Function>
   void each_reader(word file, Function function);
   bool can_be_seen(word file, std::uint64_t position);
   bool is_read_beyond(word file, std::uint64_t size);
-  bool is_locked(const operation& op, word file) const noexcept;
+  bool is_locked(const operation& op, word file) noexcept;
   bool shares_lock(const operation& op, word file) const noexcept;
 
   std::uint64_t chunk_begin(const operation& op) const noexcept;
@@ -308,7 +309,12 @@ class machine {
   std::uint64_t position_of(const operation& op, word file) const noexcept;
   piece next_piece(const operation& op, word file) const noexcept;
   word changed_by(const operation& op, word file, const piece& part);
+  word resized(const operation& op, word file, std::uint64_t size);
   bool write(const operation& op, word file);
+  bool write_directly(const operation& op, word file);
+  void raise_size(const operation& op, word file);
+  word with_landed(const operation& op, word file, const piece& all);
+  void meet(const operation& writer, word file, const piece& written);
   bool punch(const operation& op, word file);
   bool begin_in_the_middle(const operation& op);
   bool split(const operation& op);
@@ -318,12 +324,16 @@ class machine {
   bool read(const operation& op, word file, view sees);
   bool look_at_size(const operation& op, word file);
   bool look_at_size_again(const operation& op);
+  bool read_directly(const operation& op, word file);
+  bool go_on_directly(const operation& op);
+  word all_seen(const operation& op, word file);
   piece page_to_copy(const operation& op) const noexcept;
   bool begin_to_copy(const operation& op);
   word page_in(word file, const piece& at);
   word mixed(word one, word other);
+  word joined(word one, word other);
   word page_behind(const operation& other, word file, const piece& at);
-  bool lands_in_no_order(const operation& op) const noexcept;
+  word with_direct_writes(word file, const piece& at, word page);
   bool is_changing(const operation& op, word file) const noexcept;
   sight page_seen(const operation& op, word file, const piece& at);
   bool copy_page(const operation& op, word file, view sees);

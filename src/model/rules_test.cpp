@@ -5,8 +5,10 @@
 
 #include "model_test_support.hpp"
 
+#include <string>
 #include <string_view>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace filemap::litmus {
@@ -57,6 +59,61 @@ exists (f.size != 8k))";
     EXPECT_TRUE(modelled.only_with(excess::lost_append)) << mode;
   }
   EXPECT_FALSE(asks_for_what_is_allowed(source, "sync"));
+}
+
+TEST(direct_writes, two_that_overlap_leave_bytes_of_each_and_no_others) {
+  const auto both = [](std::string_view state) {
+    return fmt::format(R"(F both "?"
+{{ file f = old[8k]; handle a = open f direct; handle b = open f direct; }}
+P0 {{ write(a, 0, x[8k]); }}
+P1 {{ write(b, 0, y[8k]); }}
+exists (f = {}))",
+                       state);
+  };
+  EXPECT_TRUE(asks_for_what_is_allowed(both("x[512] y[512..8k]"), "blocking-pool"));
+  EXPECT_FALSE(asks_for_what_is_allowed(both("x[4k] old[4k..8k]"), "blocking-pool"));
+}
+
+TEST(direct_writes, a_read_keeps_the_pages_that_one_throws_out_of_the_cache) {
+  constexpr std::string_view source = R"(F thrown-out "?"
+{ file f = old[16k]; handle a = open f direct; handle b = open f direct; handle t = open f; }
+P0 { n = write(a, 4k, x[8k]); }
+P1 { m = write(b, 8k, y[8k]); }
+P2 { truncate(t, 6000); d = read(t, 0, 16k); }
+exists (P2:d = old[6000] zeros[2192] x[4k..8k] /\ f = old[4k] x[8k]))";
+  EXPECT_TRUE(asks_for_what_is_allowed(source, "uring"));
+  EXPECT_TRUE(asks_for_what_is_allowed(source, "blocking-pool"));
+}
+
+TEST(direct_reads, have_their_pages_in_any_order) {
+  const auto reading = [](std::string_view handle) {
+    return fmt::format(R"(F any-order "?"
+{{ file f = old[8k]; handle w = open f; handle r = {}; }}
+P0 {{ write(w, 4k, a[4k]); write(w, 0, b[4k]); }}
+P1 {{ d = read(r, 0, 8k); }}
+exists (P1:d = b[4k] old[4k..8k]))",
+                       handle);
+  };
+  EXPECT_TRUE(asks_for_what_is_allowed(reading("open f direct"), "blocking-pool"));
+  EXPECT_FALSE(asks_for_what_is_allowed(reading("open f"), "blocking-pool"));
+}
+
+TEST(direct_reads, have_nothing_of_what_comes_after_them) {
+  EXPECT_FALSE(asks_for_what_is_allowed(R"(F after "?"
+{ file f = old[8k]; handle w = open f; handle r = open f direct; }
+P0 { wait(done); write(w, 0, a[8k]); }
+P1 { d = read(r, 0, 8k); notify(done); }
+exists (P1:d != old[8k]))",
+                                        "uring"));
+}
+
+TEST(direct_writes, what_one_has_written_every_later_read_has) {
+  EXPECT_FALSE(asks_for_what_is_allowed(R"(F later "?"
+{ file f = old[8k]; handle a = open f direct; handle b = open f; }
+P0 { write(a, 0, x[8k]); notify(done); }
+P1 { read(b, 0, 8k); wait(done); d = read(b, 0, 8k); }
+exists (P1:d != x[8k]))",
+                                        "uring"));
 }
 
 TEST(ring_writes, a_cancelled_write_comes_back_whole_or_not_at_all_or_with_a_part) {
