@@ -461,8 +461,13 @@ bool machine::is_locked(const operation& op, word file) noexcept {
     const auto& other = layout_.operations[index];
     if (&other == &op || phase_of(other) != phase::executing || file_of(other) != file) continue;
     if (is(other, is_split)) continue;
-    if (!shares_lock(op, file) || !shares_lock(other, file)) return true;
-    if (op.at_end || other.at_end) use(excess::lost_append);
+    if (shares_lock(op, file) && shares_lock(other, file)) {
+      if (op.at_end || other.at_end) use(excess::lost_append);
+    } else if (is_write(op.what.what) && has_let_go_of_lock(other)) {
+      use(excess::early_unlock);
+    } else {
+      return true;
+    }
   }
   return false;
 }
@@ -471,6 +476,16 @@ bool machine::is_locked(const operation& op, word file) noexcept {
 bool machine::shares_lock(const operation& op, word file) const noexcept {
   if (op.start == no_word || !is_aligned(op)) return false;
   return op.at_end ? permits(excess::lost_append) : op.what.offset <= size_of(file);
+}
+
+// On a ring the call returns when the device has got the write, and with it goes the lock; what
+// cuts or fills the file waits for the device (inode_dio_wait), other writes do not. Between two
+// sizes it has the lock: those are of filesystems that do the write in the cache.
+bool machine::has_let_go_of_lock(const operation& op) const noexcept {
+  if (!on_ring_ || !permits(excess::early_unlock)) return false;
+  if (op.start == no_word || !is_aligned(op)) return false;
+  const auto raised = number_at(op.moved);
+  return raised == 0 || raised == chunk_size(op);
 }
 
 // --- files: changing them

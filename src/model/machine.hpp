@@ -303,6 +303,7 @@ class machine {
   bool is_read_beyond(word file, std::uint64_t size);
   bool is_locked(const operation& op, word file) noexcept;
   bool shares_lock(const operation& op, word file) const noexcept;
+  bool has_let_go_of_lock(const operation& op) const noexcept;
 
   std::uint64_t chunk_begin(const operation& op) const noexcept;
   std::uint64_t chunk_size(const operation& op) const noexcept;

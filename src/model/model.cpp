@@ -135,6 +135,9 @@ std::string_view to_string(excess what) noexcept {
       "6.1 on: io_write in io_uring/rw.c); write(2) is atomic for POSIX",
       "two O_DIRECT appends that begin together may have one place (xfs, 5.10 to 7.3); open(2), "
       "O_APPEND, says that the offset and the write are one step",
+      "a ring may let other writes in while an O_DIRECT write is in flight, so that they take the "
+      "end and the bytes from before it (xfs, ext4, btrfs: the lock goes when the device has got "
+      "the write); open(2), NOTES, says not to mix O_DIRECT and buffered writes of one file",
       "what is cancelled may have done a part and come back short (xfs from 6.1 on); "
       "io_uring_enter(2), IORING_OP_ASYNC_CANCEL, knows all or nothing",
       "a link may go on behind a member that failed (rename, unlink, statx, a sync; 6.1 to 7.3, "

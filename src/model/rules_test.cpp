@@ -61,6 +61,44 @@ exists (f.size != 8k))";
   EXPECT_FALSE(asks_for_what_is_allowed(source, "sync"));
 }
 
+// Asks for one state in which both were acknowledged; P0 writes through `a`, which is direct.
+std::string beside_a_direct_write(std::string_view file, std::string_view writes,
+                                  std::string_view other, std::string_view state) {
+  return fmt::format(R"(F beside "?"
+{{ file f = {}; handle a = open f direct; handle b = open f append; handle c = open f; }}
+P0 {{ n = {}; }}
+P1 {{ m = {}; }}
+exists (P0:n.res > 0 /\ P1:m.res >= 0 /\ f = {}))",
+                     file, writes, other, state);
+}
+
+TEST(direct_writes, an_append_beside_one_takes_the_old_end_on_a_ring) {
+  for (const auto& source :
+       {beside_a_direct_write(R"("")", "append(a, x[4k])", "append(b, y[4k])", "y[4k]"),
+        beside_a_direct_write(R"("")", "write(a, 0, x[4k])", "append(b, y[4k])", "y[4k]")}) {
+    for (const auto* const mode : {"uring", "uring-write-behind"}) {
+      const modelled_test modelled(source, mode);
+      EXPECT_TRUE(modelled.counts()) << mode << source;
+      EXPECT_TRUE(modelled.only_with(excess::early_unlock)) << mode << source;
+    }
+    EXPECT_FALSE(asks_for_what_is_allowed(source, "blocking-pool")) << source;
+  }
+}
+
+TEST(direct_writes, a_buffered_write_beside_one_writes_back_the_rest_of_its_page) {
+  const auto behind = [](std::string_view state) {
+    return beside_a_direct_write("old[4k]", "write(a, 4k, x[4k])", "write(c, 4k, y[100])", state);
+  };
+  EXPECT_TRUE(asks_for_what_is_allowed(behind("old[4k] y[100] zeros[3996]"), "uring"));
+  EXPECT_TRUE(asks_for_what_is_allowed(behind("old[4k] y[100] x[100..4k]"), "uring"));
+  EXPECT_FALSE(asks_for_what_is_allowed(behind("old[4k] zeros[4k]"), "uring"));
+  EXPECT_FALSE(asks_for_what_is_allowed(behind("old[4k] y[100] zeros[3996]"), "blocking-pool"));
+  // A page that the other does not touch is not lost.
+  const auto untouched = beside_a_direct_write(
+      "old[8k]", "write(a, 0, x[8k])", "write(c, 0, y[100])", "y[100] x[100..4k] old[4k..8k]");
+  EXPECT_FALSE(asks_for_what_is_allowed(untouched, "uring"));
+}
+
 TEST(direct_writes, two_that_overlap_leave_bytes_of_each_and_no_others) {
   const auto both = [](std::string_view state) {
     return fmt::format(R"(F both "?"

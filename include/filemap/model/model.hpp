@@ -21,11 +21,12 @@ namespace filemap::litmus {
 enum class excess : std::uint8_t {
   split_write,     ///< a ring lets others between two parts of one buffered write
   lost_append,     ///< O_DIRECT appends that begin together have one place
+  early_unlock,    ///< a ring lets others write while an O_DIRECT write is in flight
   short_cancel,    ///< a cancelled write or read has done a part
   kept_link,       ///< a link goes on behind a failed member
   colliding_sync,  ///< a sync fails where direct and buffered writes have met
 };
-inline constexpr std::size_t excess_count = 5;
+inline constexpr std::size_t excess_count = 6;
 
 /// "allowed on xfs since 5.10; open(2) says otherwise: …": for a person, with the kernels.
 std::string_view to_string(excess what) noexcept;
