@@ -1046,11 +1046,11 @@ class BadDays(Case):
         arguments = ["-n", "40", "-m", "sync", "--lanes", "20", few, many, last]
         failing: dict[str, typing.Any] = {"expect": 3, "preexec_fn": limit(resource.RLIMIT_NOFILE, 200)}
         run = self.run_here("--json", "-", *arguments, **failing)
-        self.assert_one_line(run, "many: sync: ", "RLIMIT_NOFILE", "use fewer lanes")
+        self.assert_one_line(run, "many: sync: ", "RLIMIT_NOFILE", "use fewer --lanes")
         self.assertEqual([one["modes"][0]["rounds"] for one in run.json["runs"]], [40, 0, 40])
         self.assertEqual([one["modes"][0]["verdict"] for one in run.json["runs"]], ["ok", "error", "ok"])
         run = self.run_here(*arguments, **failing)
-        self.assertIn("\nVerdict       error: --lanes 20 needs about ", run.text)
+        self.assertIn("\nVerdict       error: 20 lanes need about ", run.text)
 
     def test_a_directory_that_cannot_be_removed_is_told(self) -> None:
         reason = can_mount("tmpfs")
