@@ -99,6 +99,12 @@ TEST(direct_writes, a_buffered_write_beside_one_writes_back_the_rest_of_its_page
   EXPECT_FALSE(asks_for_what_is_allowed(untouched, "uring"));
 }
 
+TEST(direct_writes, a_truncation_waits_for_one) {
+  const auto lost =
+      beside_a_direct_write(R"("")", "write(a, 0, x[8k])", "truncate(c, 5000)", "zeros[5000]");
+  EXPECT_FALSE(asks_for_what_is_allowed(lost, "uring"));
+}
+
 TEST(direct_writes, two_that_overlap_leave_bytes_of_each_and_no_others) {
   const auto both = [](std::string_view state) {
     return fmt::format(R"(F both "?"
