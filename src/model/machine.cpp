@@ -226,10 +226,12 @@ bool machine::call(const operation& op) {
   return op.alone || inline_ ? execute(op, {}) : true;
 }
 
-// Who waits for a handle has got it: closing it does not change that any more. False: it is so
-// already, or nobody closes it.
+// Who waits for a handle has got it: closing it does not change that any more, and of a write of
+// several buffers it tells who may come in between (let_in). False: it is so already, or it does
+// not matter.
 bool machine::get_handle(const operation& op) {
-  if (op.handle_stays || (now_[op.process] & has_called) != 0) return false;
+  const bool matters = !op.handle_stays || (op.accepted != no_word && !layout_.own[op.handle]);
+  if (!matters || (now_[op.process] & has_called) != 0) return false;
   now_[op.process] |= has_called;
   return true;
 }
@@ -982,7 +984,8 @@ void machine::seat(std::uint8_t handle, word file) noexcept {
 // tokio's complete_inflight. A queued write does not fail here: nothing can cancel what has
 // returned, and the environment does not fail.
 bool machine::has_settled(std::uint8_t handle) const noexcept {
-  return (now_[handle_word(handle)] & handle_locked) == 0 && now_[busy_word(handle)] == 0;
+  return (now_[handle_word(handle)] & (handle_locked | handle_kept)) == 0 &&
+         now_[busy_word(handle)] == 0;
 }
 
 bool machine::flush(const operation& op) {
@@ -990,9 +993,16 @@ bool machine::flush(const operation& op) {
   return returns(op, {});
 }
 
-// As write_all: the process stays here until the last chunk is queued.
+// As write_all: the process stays here until the last chunk is queued. It asks for the handle again
+// as soon as it has queued one, and gets it unless another has waited longer.
 bool machine::queue_write(const operation& op) {
-  if (!has_settled(op.handle)) return get_handle(op);
+  auto& handle = now_[handle_word(op.handle)];
+  if (number_at(op.accepted) > 0 && (handle & handle_kept) != 0) {
+    if (now_[busy_word(op.handle)] != 0) return false;
+    handle &= static_cast<word>(~handle_kept);
+  } else if (!has_settled(op.handle)) {
+    return get_handle(op);
+  }
   submit(op);
   now_[busy_word(op.handle)] = static_cast<word>(index_of(op) + 1);
   const auto size = op.what.data.size;
@@ -1003,7 +1013,33 @@ bool machine::queue_write(const operation& op) {
     last = accepted == size;
   }
   if (last) return returns(op, {.res = static_cast<std::int64_t>(size)});
+  if (!layout_.own[op.handle]) handle |= handle_kept;
   return true;
+}
+
+// Others may have come while it waited to queue what it has just queued; they are before it in the
+// line of the handle's lock.
+bool machine::let_in(const operation& op) noexcept {
+  const bool had_queued = from_[op.accepted] != 0 || from_[op.accepted + 1U] != 0;
+  const bool had_waited = had_queued || (from_[op.process] & has_called) != 0;
+  auto& handle = now_[handle_word(op.handle)];
+  if (!had_waited || (handle & handle_kept) == 0 || !has_others_in_line(op)) return false;
+  handle &= static_cast<word>(~handle_kept);
+  return true;
+}
+
+bool machine::has_others_in_line(const operation& op) const noexcept {
+  for (std::size_t process = 0; process < layout_.processes.size(); ++process) {
+    if (process == op.process || has_ended(now_, process)) continue;
+    const auto& unit = unit_of(now_, process);
+    for (word i = unit.first; i < unit.first + unit.count; ++i) {
+      const auto& other = layout_.operations[i];
+      const auto called = other.what.what == verb::clone ? other.what.other : other.handle;
+      const bool calls = other.what.what == verb::clone || uses_handle(other.what.what);
+      if (calls && called == op.handle) return true;
+    }
+  }
+  return false;
 }
 
 void machine::landed(const operation& op) noexcept {

@@ -100,6 +100,7 @@ class machine {
   static constexpr word handle_file = 0xf;
   static constexpr word handle_locked = 0x10;  // a call is under way that others wait for
   static constexpr word handle_closed = 0x20;  // to whoever calls it from now on
+  static constexpr word handle_kept = 0x40;    // by a write whose next buffer waits already
 
   // Of a process's word, beside the unit that it is in.
   static constexpr word has_called = 0x8000;  // it has got its handle, and waits for it
@@ -175,6 +176,7 @@ class machine {
       branch([&] { return cancel(first, false); });
     } else {
       each_way(first, branch, [&](how way) { return go_on(first, way); });
+      if (first.accepted != no_word) branch([&] { return call(first) && let_in(first); });
     }
   }
 
@@ -364,6 +366,8 @@ class machine {
   bool has_settled(std::uint8_t handle) const noexcept;
   bool flush(const operation& op);
   bool queue_write(const operation& op);
+  bool let_in(const operation& op) noexcept;
+  bool has_others_in_line(const operation& op) const noexcept;
   void landed(const operation& op) noexcept;
   bool clone(const operation& op);
   bool close(const operation& op);

@@ -281,6 +281,23 @@ exists (P0:s.size = 0 /\ f = b[10]))",
                                        "tokio-fs"));
 }
 
+TEST(write_behind, a_call_comes_between_two_buffers_only_when_it_has_waited_for_the_handle) {
+  const auto asking = [](std::string_view before, std::string_view state) {
+    return fmt::format(R"(F between "?"
+{{ file g = ""; handle a = open g; }}
+P0 {{ {} append(a, p[50000]); }}
+P1 {{ append(a, q[1]); }}
+exists (g = {}))",
+                       before, state);
+  };
+  constexpr std::string_view after_one = "p[16k] q[1] p[16k..50000]";
+  EXPECT_FALSE(asks_for_what_is_allowed(asking("", after_one), "tokio-fs-1.24"));
+  constexpr std::string_view after_two = "p[32k] q[1] p[32k..50000]";
+  EXPECT_TRUE(asks_for_what_is_allowed(asking("", after_two), "tokio-fs-1.24"));
+  constexpr std::string_view after_others = "r[1] p[16k] q[1] p[16k..50000]";
+  EXPECT_TRUE(asks_for_what_is_allowed(asking("append(a, r[1]);", after_others), "tokio-fs-1.24"));
+}
+
 TEST(write_behind, who_waits_for_a_handle_that_is_closed_meanwhile_has_got_it) {
   EXPECT_FALSE(asks_for_what_is_allowed(R"(F waits "?"
 { file f = ""; handle w = open f; handle r = open f; }
