@@ -94,11 +94,11 @@ void layout::add_process(const test& test, const mode& mode, std::uint8_t proces
   }
 }
 
-// An open file description is shared by its duplicates, and so is O_APPEND.
-bool layout::appends(const test& test, std::uint8_t handle) const {
+// An open file description is shared by its duplicates, and so are O_APPEND and O_DSYNC.
+const handle_declaration& layout::opened_as(const test& test, std::uint8_t handle) const {
   const auto& declared = test.handles[handle];
-  if (declared.from == handle_origin::clone) return appends(test, handle_of[declared.source]);
-  return declared.append;
+  if (declared.from == handle_origin::clone) return opened_as(test, handle_of[declared.source]);
+  return declared;
 }
 
 void layout::add_statement(const test& test, const mode& mode, std::uint8_t process,
@@ -111,7 +111,9 @@ void layout::add_statement(const test& test, const mode& mode, std::uint8_t proc
   if (uses_handle(verb) || reseats(verb)) {
     added.handle = handle_of[what.operand];
     added.direct = test.handles[added.handle].direct;
-    added.at_end = verb == verb::append || (verb == verb::write && appends(test, added.handle));
+    added.at_end =
+        verb == verb::append || (verb == verb::write && opened_as(test, added.handle).append);
+    added.syncs = is_write(verb) && opened_as(test, added.handle).dsync;
   }
   if (verb == verb::clone) added.what.other = handle_of[what.other];
   added.past_handle = what.drain || grouped;
@@ -188,7 +190,8 @@ void layout::find_collisions() {
   if (!writes(true) || !writes(false)) return;
   for (auto& each : operations) {
     const auto verb = each.what.what;
-    each.may_fail = verb == verb::fsync || verb == verb::fdatasync || verb == verb::sync_range;
+    each.may_fail = verb == verb::fsync || verb == verb::fdatasync || verb == verb::sync_range ||
+                    (each.syncs && !each.queued);
     if (each.may_fail) each.alone = false;
   }
 }

@@ -33,6 +33,7 @@ struct operation {
   bool beside_reads = false;  ///< a read may copy what it is just changing
   bool in_company = false;    ///< another may look at its file, or change it, while it is under way
   bool beside_writes = false;  ///< of a read: the file may change while it is under way
+  bool syncs = false;          ///< a write, before it returns
   bool may_fail = false;       ///< a sync beside whose file direct and buffered writes collide
   word target = no_word;       ///< of a cancel
 
@@ -104,7 +105,7 @@ struct layout {
   void place(const test& test, const mode& mode, bool atomic);
   void place(operation& placed, bool atomic);
   void place_queued(const test& test, const mode& mode, bool atomic);
-  bool appends(const test& test, std::uint8_t handle) const;
+  const handle_declaration& opened_as(const test& test, std::uint8_t handle) const;
   bool concurrent(const operation& one, const operation& other) const noexcept;
   word new_words(unsigned count) { return std::exchange(words, static_cast<word>(words + count)); }
 };

@@ -253,7 +253,7 @@ bool machine::execute(const operation& op, how way) {
   const auto verb = op.what.what;
   if (way.sees != view::as_it_is && verb != verb::read) return false;
   if (bool over = false; fail_at_the_descriptor(op, way, over) || over) return !over;
-  if (way.fails) {
+  if (way.fails && !is_write(verb)) {
     use(excess::colliding_sync);
     if (way.keeps_link) use(excess::kept_link);
     return complete(op, {.res = -EIO, .broken = !way.keeps_link});
@@ -262,7 +262,7 @@ bool machine::execute(const operation& op, how way) {
   switch (verb) {
     case verb::append:
     case verb::write:
-      return write(op, file);
+      return write(op, file, way.fails);
     case verb::read:
       return read(op, file, way.sees);
     case verb::statx:
@@ -550,19 +550,27 @@ word machine::resized(const operation& op, word file, std::uint64_t size) {
   });
 }
 
-bool machine::write(const operation& op, word file) {
+// What it has written is there, also where its sync fails.
+bool machine::complete_write(const operation& op, bool fails) {
+  if (fails) use(excess::colliding_sync);
+  const auto size = static_cast<std::int64_t>(op.what.data.size);
+  return complete(op, {.res = fails ? -EIO : size, .broken = fails});
+}
+
+// `fails`: its sync, with which it ends.
+bool machine::write(const operation& op, word file, bool fails) {
   if (phase_of(op) == phase::submitted || is(op, is_split)) {
     if (is_locked(op, file)) return false;
     unset(op, is_split);
   }
-  if (op.start != no_word) return write_directly(op, file);
+  if (op.start != no_word) return write_directly(op, file, fails);
   const auto part = next_piece(op, file);
   const bool in_view =
       !atomic_ && op.beside_reads && flux_of(op) == flux::none && can_be_seen(file, part.position);
   set_phase(op, phase::executing);
   if (in_view) {
     set_flux(op, flux::unseen);
-    return true;
+    return !fails;
   }
   set_flux(op, flux::none);
   const auto changed = changed_by(op, file, part);
@@ -570,31 +578,31 @@ bool machine::write(const operation& op, word file) {
   set_number(op.moved, moved);
   set_contents(file, changed);
   meet(op, file, part);
-  if (moved < chunk_size(op) && op.moved != no_word) return true;
-  return complete(op, {.res = static_cast<std::int64_t>(op.what.data.size)});
+  if (moved < chunk_size(op) && op.moved != no_word) return !fails;
+  return complete_write(op, fails);
 }
 
 // From the first step to the last one its bytes are on their way, and a read may have any of them
 // (with_direct_writes). What the cache has of its pages is thrown away before and after. When the
 // size is raised differs: at the end on xfs, at the beginning on btrfs, page by page where the
 // filesystem does it in the cache.
-bool machine::write_directly(const operation& op, word file) {
+bool machine::write_directly(const operation& op, word file, bool fails) {
   const piece all{number_at(op.start) > 0 ? number_at(op.start) - 1 : position_of(op, file),
                   chunk_size(op)};
   if (phase_of(op) == phase::submitted) {
     set_number(op.start, all.position + 1);
     set_phase(op, phase::executing);
     take_out(file, all.position, all.position + all.size);
-    return true;
+    return !fails;
   }
   if (size_of(file) < all.position + all.size) {
     raise_size(op, file);
-    return true;
+    return !fails;
   }
   take_out(file, all.position, all.position + all.size);
   set_contents(file, with_landed(op, file, all));
   meet(op, file, all);
-  return complete(op, {.res = static_cast<std::int64_t>(op.what.data.size)});
+  return complete_write(op, fails);
 }
 
 // To the end of its next page that is beyond it.

@@ -313,8 +313,9 @@ class machine {
   piece next_piece(const operation& op, word file) const noexcept;
   word changed_by(const operation& op, word file, const piece& part);
   word resized(const operation& op, word file, std::uint64_t size);
-  bool write(const operation& op, word file);
-  bool write_directly(const operation& op, word file);
+  bool complete_write(const operation& op, bool fails);
+  bool write(const operation& op, word file, bool fails);
+  bool write_directly(const operation& op, word file, bool fails);
   void raise_size(const operation& op, word file);
   word with_landed(const operation& op, word file, const piece& all);
   void meet(const operation& writer, word file, const piece& written);

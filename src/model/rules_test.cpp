@@ -47,6 +47,20 @@ exists (P0:s.res = -EIO /\ P0:t.res = 0))";
   EXPECT_FALSE(asks_for_what_is_allowed(source, "blocking-pool"));
 }
 
+TEST(direct_writes, one_may_make_the_sync_of_a_buffered_write_fail_whose_bytes_are_there) {
+  constexpr std::string_view source = R"(F dsync "?"
+{ file f = old[4k]; handle a = open f direct; handle s = open f dsync; }
+P0 { write(a, 0, x[4k]); }
+P1 { n = write(s, 4k, y[100]); }
+exists (P1:n.res = -EIO /\ f = x[4k] y[100]))";
+  for (const auto* const mode : {"uring", "blocking-pool"}) {
+    const modelled_test modelled(source, mode);
+    EXPECT_TRUE(modelled.counts()) << mode;
+    EXPECT_TRUE(modelled.only_with(excess::colliding_sync)) << mode;
+  }
+  EXPECT_FALSE(asks_for_what_is_allowed(source, "sync"));
+}
+
 TEST(direct_writes, appends_that_begin_together_may_have_one_place) {
   constexpr std::string_view source = R"(F direct-appends "?"
 { file f = ""; handle a = open f append direct; handle b = open f append direct; }
