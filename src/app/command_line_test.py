@@ -930,6 +930,18 @@ class BadDays(Case):
             run, self.dir, "does not take O_DIRECT", "choose another --dir or leave --direct out"
         )
 
+    def test_a_filesystem_without_an_operation(self) -> None:
+        path = self.write_test_of(
+            "punch", "file f = old[4k]; handle w = open f;", "P0 { n = punch(w, 0, 4k); }"
+        )
+        for what in (["-n", "5"], ["--explore"], ["--replay", "1"]):
+            with self.subTest(what=what[0]):
+                run = self.in_a_mount("ramfs", "mode=0755", path, "-m", "sync", *what)
+                self.assertEqual(run.status, 125, run.complaint)
+                self.assertIn(
+                    "punch: Operation not supported on the filesystem of ", run.text + run.complaint
+                )
+
     def test_a_limit_on_file_sizes(self) -> None:
         for mode in ("sync", "tokio-fs"):
             run = self.run_here(
@@ -1023,6 +1035,14 @@ class BadDays(Case):
             self.assertIn(result["modes"][0]["verdict"], ("error", "cannot-run"))
             self.assertEqual(result["modes"][1]["verdict"], "ok")
             self.assertEqual(result["modes"][1]["rounds"], 5)
+
+    def write_test_of(
+        self, name: str, declared: str, processes: str, condition: str = 'exists (f = "")'
+    ) -> str:
+        """A litmus test of that name; its path."""
+        path = pathlib.Path(self.files, f"{name}.litmus")
+        path.write_text(f'F {name}\n"?"\n{{ {declared} }}\n{processes}\n{condition}\n', encoding="ascii")
+        return str(path)
 
     def write_test(self, file: str, name: str, handles: int = 1) -> str:
         """A litmus test that has so many handles; its path."""

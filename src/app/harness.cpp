@@ -49,15 +49,6 @@ std::unique_ptr<engine> make_engine(const litmus::mode& mode, const options& ask
   return make_stalling_engine(std::move(made), std::move(stalls), asked.seed);
 }
 
-// Did it fail because this filesystem has no such operation (a punch on some of them)?
-bool lacks_operation(const litmus::mode_result& mode) {
-  return std::any_of(mode.histogram.begin(), mode.histogram.end(), [](const auto& entry) {
-    const auto& seen = entry.second.first;
-    return seen.what == litmus::outcome::error &&
-           (seen.error == EOPNOTSUPP || seen.error == ENOSYS);
-  });
-}
-
 // Of a mode that has failed, what to tell about it as one line; else empty.
 std::string describe_failure(const litmus::mode_result& mode, const options& asked) {
   if (!mode.failure.what.empty()) {
@@ -74,8 +65,6 @@ std::string describe_failure(const litmus::mode_result& mode, const options& ask
     if (seen.what != litmus::outcome::error) continue;
     std::string advice(advice_on(seen.error));
     if (seen.error == 0) advice = "; is the filesystem full?";
-    if (seen.error == EINVAL && asked.direct)
-      advice = "; --direct wants a --size that the device takes: 4096";
     if (advice.empty()) advice = "; see the report";
     return fmt::format("{}: {} failed in {}: {}{}", mode.mode.name, to_string(seen.failed),
                        asked.dir.string(),
@@ -254,7 +243,6 @@ void harness::finish(contestant& contestant, run_result& run) const {
   auto& result = run.modes.emplace_back(std::move(contestant.without_session));
   if (contestant.session == nullptr) return;
   result = contestant.session->result();
-  if (lacks_operation(result)) result.cannot_run = describe_failure(result, asked_);
   if (contestant.session->abandoned()) {
     run.abandoned = true;
     static_cast<void>(contestant.session.release());

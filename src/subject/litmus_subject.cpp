@@ -111,8 +111,7 @@ class litmus_subject::run final : private process_gate {
 
   judgement end() {
     root_->result();
-    if (round_.seen().what == outcome::error) throw_failure(round_.seen());
-    auto judged = setup_.judge->of(round_.evidence(), round_.bytes());
+    auto judged = round_.judged();
     if (judged.failure) throw_failure(*judged.failure);
     return judged;
   }

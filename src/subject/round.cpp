@@ -358,6 +358,32 @@ void round::look(const round_files& files) {
   }
 }
 
+judgement round::judged() const {
+  judgement made;
+  if (seen_.what == outcome::error) {
+    made.failure = seen_;
+  } else if (!setup_.checks) {
+    made = setup_.judge->of(evidence_, bytes_);
+  }
+  if (made.failure) refuse_what_is_missing(*made.failure);
+  return made;
+}
+
+// Not an operation that failed, but one that the filesystem does not have.
+void round::refuse_what_is_missing(const observation& failed) const {
+  const bool is_direct =
+      setup_.direct || std::any_of(setup_.test.handles.begin(), setup_.test.handles.end(),
+                                   [](const auto& handle) { return handle.direct; });
+  const bool lacks = failed.error == EOPNOTSUPP || failed.error == ENOSYS;
+  if (!lacks && !(failed.error == EINVAL && is_direct)) return;
+  throw unsupported(std::string(to_string(failed.failed)) + ": " +
+                    std::generic_category().message(failed.error) + " on the filesystem of " +
+                    setup_.dir.string() +
+                    (lacks ? "; choose another --dir"
+                           : "; O_DIRECT may ask for a larger alignment there: choose another "
+                             "--dir, or larger sizes"));
+}
+
 std::span<const std::byte> round::written_by(std::size_t process,
                                              const statement& what) const noexcept {
   auto data = what.data;

@@ -112,8 +112,9 @@ class round {
   std::span<const step> steps() const noexcept { return steps_; }
   /// What a `check` has seen, or the first operation that failed for reasons outside of the test.
   const observation& seen() const noexcept { return seen_; }
-  /// Of a test without a `check`: what it has left behind. Valid until the next `begin`.
-  const round_evidence& evidence() const noexcept { return evidence_; }
+  /// What it came to. Of a test with a `check` that is only whether something failed. Throws
+  /// `unsupported` where that is what the filesystem does not have.
+  judgement judged() const;
   /// The operation of a statement that a `cancel` would meet now; nullptr: none.
   const io_op* in_flight(std::size_t process, std::size_t at) const noexcept {
     const auto* const op = places_[first_place_[process] + at].in_flight;
@@ -179,6 +180,7 @@ class round {
   task<> land(round_files& files);
   void check(const process_state& reader);
   void look(const round_files& files);
+  void refuse_what_is_missing(const observation& failed) const;
 
   const round_setup& setup_;
   patterns bytes_;
@@ -191,7 +193,7 @@ class round {
   std::vector<place> places_;             // by process and statement
   std::vector<step> steps_;               // does not move: operations in flight fill them
   observation seen_;
-  round_evidence evidence_;
+  round_evidence evidence_;  // of a test without a `check`
   std::uint64_t number_ = 0;
 };
 

@@ -286,8 +286,7 @@ task<> session::run_rounds(std::size_t index, batch& batch) {
     co_await lane.round.run(files);
     lane.running = false;
     if (has_waited_enough()) co_return;  // to look at what all lanes have may take seconds
-    lane.seen = lane.round.seen();
-    if (!shared_->setup.checks && lane.seen.what == outcome::ok) compare(lane);
+    compare(lane);
     judge(lane);
     account(lane);
   }
@@ -327,34 +326,15 @@ bool session::takes_too_long(const batch& batch, const lane& lane, instant now) 
 // With what the condition asks about, and with what the model allows. A round in which the
 // environment has failed is no outcome of the test.
 void session::compare(lane& lane) {
-  const auto judged = shared_->setup.judge->of(lane.round.evidence(), lane.round.bytes());
-  if (judged.failure) {
-    refuse_what_is_missing(*judged.failure);
-    lane.seen = *judged.failure;
-    return;
-  }
+  const auto judged = lane.round.judged();
+  lane.seen = judged.failure ? *judged.failure : lane.round.seen();
+  if (judged.failure || shared_->setup.checks) return;
   auto& line = result_.states[judged.state];
   line.counts = judged.counts;
   line.allowed = judged.stands == judgement::standing::allowed;
   line.judged = judged.stands != judgement::standing::not_judged;
   ++line.rounds;
   if (line.counts) lane.seen.what = outcome::witness;
-}
-
-// Not an operation that failed, but one that the filesystem does not have.
-void session::refuse_what_is_missing(const observation& failed) const {
-  const auto& setup = shared_->setup;
-  const bool is_direct =
-      setup.direct || std::any_of(setup.test.handles.begin(), setup.test.handles.end(),
-                                  [](const auto& handle) { return handle.direct; });
-  const bool lacks = failed.error == EOPNOTSUPP || failed.error == ENOSYS;
-  if (!lacks && !(failed.error == EINVAL && is_direct)) return;
-  throw unsupported(std::string(to_string(failed.failed)) + ": " +
-                    std::generic_category().message(failed.error) + " on the filesystem of " +
-                    setup.dir.string() +
-                    (lacks ? "; choose another --dir"
-                           : "; O_DIRECT may ask for a larger alignment there: choose another "
-                             "--dir, or larger sizes"));
 }
 
 void session::judge(const lane& lane) {

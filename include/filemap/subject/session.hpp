@@ -160,7 +160,6 @@ class session {
   task<> watch(batch& batch);
   bool takes_too_long(const batch& batch, const lane& lane, instant now) const noexcept;
   void compare(lane& lane);
-  void refuse_what_is_missing(const observation& failed) const;
   void judge(const lane& lane);
   void account(const lane& lane);
   void summarise();
