@@ -280,8 +280,17 @@ task<> round::land(round_files& files) {
   for (const auto& handle : files.owned()) {
     if (handle == nullptr) continue;
     const auto flushed = co_await handle->flush();
-    if (!flushed.ok()) fail(verb::append, flushed.error());
+    if (!flushed.ok()) fail(what_failed_behind(files, *handle), flushed.error());
   }
+}
+
+// The last write through a handle that nobody has been told the end of.
+verb round::what_failed_behind(const round_files& files, const file& handle) const noexcept {
+  const auto failed = std::find_if(steps_.rbegin(), steps_.rend(), [&](const step& step) {
+    return is_write(step.what.what) && files.handle(step.what.operand) == &handle &&
+           step.io.complete() && step.io.res < 0;
+  });
+  return failed != steps_.rend() ? failed->what.what : verb::flush;
 }
 
 step& round::begin_step(std::size_t process, const statement& what) {

@@ -178,6 +178,7 @@ class round {
   io_request request_of(const round_files& files, std::size_t process, const statement& what,
                         place& place) const;
   task<> land(round_files& files);
+  verb what_failed_behind(const round_files& files, const file& handle) const noexcept;
   void check(const process_state& reader);
   void look(const round_files& files);
   void refuse_what_is_missing(const observation& failed) const;

@@ -4,6 +4,7 @@
 #include "filemap/subject/session.hpp"
 
 #include "filemap/io/engines.hpp"
+#include "filemap/io/failing.hpp"
 #include "filemap/io/stall.hpp"
 #include "filemap/litmus/catalogue.hpp"
 #include "filemap/litmus/experiment.hpp"
@@ -509,6 +510,30 @@ INSTANTIATE_TEST_SUITE_P(in_every_mode, failing_session,
                            }
                            return name;
                          });
+
+// A direct write of 512 bytes where the device has sectors of 4096, in every mode that has a pool:
+// where it is acknowledged early too, so that it fails behind its process's back.
+TEST(session, cannot_run_what_the_filesystem_lacks_whoever_learns_of_it) {
+  const auto direct = parse(R"(F direct512
+"a direct write of 512 bytes"
+{ file f = old[4k]; handle w = open f direct; }
+P0 { write(w, 0, lorem[512]); }
+exists (f = "")
+)",
+                            "test");
+  for (const char* name : {"blocking-pool", "tokio-fs", "tokio-fs+flush"}) {
+    planned_failure lacks;
+    lacks.error = EINVAL;
+    fixture f(make_failing_engine(default_engine(engine_kind::pool), lacks));
+    session session(*f.engine, direct, *parse_mode(name), f.dir(), f.options);
+    session.run(5);
+    EXPECT_TRUE(lacks.happened);
+    const auto& result = session.result();
+    EXPECT_EQ(result.rounds, 0U) << name;
+    EXPECT_TRUE(result.cannot_run.starts_with("write: Invalid argument")) << result.cannot_run;
+    EXPECT_TRUE(f.left_nothing());
+  }
+}
 
 TEST(session, prefers_the_failure_to_the_violation_that_comes_of_it) {
   fixture f(write_last());
