@@ -227,12 +227,15 @@ class Case(unittest.TestCase):
         finished = self.run_here("--json", "-", *arguments, expect=expect, **popen)
         return self.check_json(finished.json)
 
-    def check_json(self, result: typing.Any) -> typing.Any:
-        if jsonschema is not None and SCHEMA.exists():
+    def check_json(self, result: typing.Any, schema: pathlib.Path = SCHEMA) -> typing.Any:
+        if jsonschema is not None and schema.exists():
             jsonschema.validate(
-                result, json.loads(SCHEMA.read_text(encoding="utf-8")), cls=jsonschema.Draft7Validator
+                result, json.loads(schema.read_text(encoding="utf-8")), cls=jsonschema.Draft7Validator
             )
         return result
+
+    def check_exploration(self, result: typing.Any) -> typing.Any:
+        return self.check_json(result, SCHEMA.with_name("exploration.schema.json"))
 
     def assert_nothing_left(self) -> None:
         self.assertEqual(os.listdir(self.dir), [])

@@ -33,7 +33,6 @@ from command_line import (
     MODES,
     PATIENCE,
     PROGRESS,
-    SCHEMA,
     Case,
     Finished,
     can_mount,
@@ -41,7 +40,6 @@ from command_line import (
     eventually,
     filesystem_of,
     find,
-    jsonschema,
     limit,
     main,
     refuse_io_uring,
@@ -454,14 +452,9 @@ class Output(Case):
         self.assertIn(f"Replay  {self.program} tokio-4796 --mode tokio-fs --replay 2.2", run.text)
         strict = self.run_program("--explore", "--mode", "tokio-fs", "--strict", "--json", "-")
         self.assertEqual((strict.status, strict.err), (1, b""))
-        result = json.loads(strict.text)
+        result = self.check_exploration(json.loads(strict.text))
         self.assertEqual(result["tests"][0]["modes"][0]["result"]["violation"]["witness"], "2.2")
         self.assertEqual(result["exit_status"], 1)
-        if jsonschema is not None:
-            schema = SCHEMA.with_name("exploration.schema.json")
-            jsonschema.validate(
-                result, json.loads(schema.read_text(encoding="utf-8")), jsonschema.Draft7Validator
-            )
 
     def pasted(self, text: str, heading: str) -> tuple[str, Finished]:
         """What a line of a report does that is pasted into a shell, which need not be a Bash."""
@@ -982,6 +975,26 @@ class BadDays(Case):
                 "-n", "500", *arguments, expect=3, preexec_fn=limit(resource.RLIMIT_NOFILE, 256)
             )
             self.assert_one_line(run, "--lanes", "RLIMIT_NOFILE", "ulimit -n")
+
+    def test_what_fails_in_an_exploration_ends_its_mode_and_nothing_else(self) -> None:
+        big = self.write_test_of("big", 'file f = ""; handle w = open f;', "P0 { write(w, 0, x[40k]); }")
+        run = self.run_here(
+            *(big, "tokio-4796", "-m", "sync,tokio-fs", "--explore", "--json", "-"),
+            expect=3,
+            preexec_fn=limit(resource.RLIMIT_FSIZE, 1024),
+        )
+        failed, other = self.check_exploration(run.json)["tests"]
+        lines = run.complaint.splitlines()
+        self.assertEqual(len(lines), 2, run.complaint)
+        for line, mode in zip(lines, failed["modes"]):
+            self.assertEqual(line, f"filemap-uring: big: {mode['mode']}: {mode['failure']}")
+            self.assertIsNone(mode["result"])
+        self.assertEqual(run.json["failure"], f"big: sync: {failed['modes'][0]['failure']}")
+        self.assertEqual([mode["result"]["complete"] for mode in other["modes"]], [True, True])
+        run = self.run_here(
+            *(big, "-m", "sync", "--explore"), expect=3, preexec_fn=limit(resource.RLIMIT_FSIZE, 1024)
+        )
+        self.assertIn(f"\nsync: error: {run.complaint.removeprefix('filemap-uring: sync: ')}", run.text)
 
     def test_too_few_open_files_for_an_exploration(self) -> None:
         run = self.run_here("--explore", "-m", "sync", expect=3, preexec_fn=limit(resource.RLIMIT_NOFILE, 8))

@@ -27,15 +27,30 @@ litmus::exploration_options exploration_options_of(const options& asked) {
   return options;
 }
 
+// Of what is being handled: what failed, as one line.
+std::string describe_failure() {
+  try {
+    throw;
+  } catch (const std::system_error& error) {
+    return fmt::format("{}{}", error.what(), advice_on(error.code().value()));
+  } catch (const std::bad_alloc&) {
+    return "out of memory; explore fewer tests or modes at once, or use a smaller --size";
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+}
+
 explored_mode explore_mode(const litmus::test& test, const litmus::mode& mode,
                            const std::filesystem::path& dir,
                            const litmus::exploration_options& options) {
-  explored_mode explored{mode, "", std::nullopt};
+  explored_mode explored{mode, "", "", std::nullopt};
   try {
     explored.result = litmus::explore(test, mode, dir, options);
   } catch (const unsupported& error) {
     explored.cannot_run = error.what();
     spdlog::info("{} cannot run: {}", mode.name, explored.cannot_run);
+  } catch (...) {
+    explored.failure = describe_failure();
   }
   return explored;
 }
@@ -50,21 +65,13 @@ exploration_run run_exploration(const options& asked, const work_directory& dire
   auto options = exploration_options_of(asked);
   options.interrupt = &interrupt;
   const auto dir = directory.subdirectory("schedules");
-  try {
-    for (std::size_t i = 0; i < asked.tests.size(); ++i) {
-      const auto& test = asked.tests[i];
-      auto& explored = run.tests.emplace_back(explored_test{asked.arguments[i], test, {}});
-      for (const auto& mode : asked.modes) {
-        if (interrupt.load()) break;
-        explored.modes.push_back(explore_mode(test, mode, dir, options));
-      }
+  for (std::size_t i = 0; i < asked.tests.size(); ++i) {
+    const auto& test = asked.tests[i];
+    auto& explored = run.tests.emplace_back(explored_test{asked.arguments[i], test, {}});
+    for (const auto& mode : asked.modes) {
+      if (interrupt.load()) break;
+      explored.modes.push_back(explore_mode(test, mode, dir, options));
     }
-  } catch (const std::system_error& error) {
-    run.failure = fmt::format("{}{}", error.what(), advice_on(error.code().value()));
-  } catch (const std::bad_alloc&) {
-    run.failure = "out of memory; explore fewer tests or modes at once, or use a smaller --size";
-  } catch (const std::exception& error) {
-    run.failure = error.what();
   }
   run.interrupted = interrupt.load();
   return run;
@@ -79,6 +86,10 @@ replayed_run run_replay(const options& asked, const work_directory& directory) {
                                   *asked.replay, exploration_options_of(asked));
   } catch (const std::invalid_argument& error) {
     throw usage_error(fmt::format("--replay {}: {}", to_string(*asked.replay), error.what()));
+  } catch (const unsupported&) {
+    throw;
+  } catch (...) {
+    throw std::runtime_error(describe_failure());
   }
   const auto model =
       litmus::model(run.mode.flush ? with_flush(run.test) : run.test, run.mode, asked.model);

@@ -8,8 +8,8 @@
 
 namespace filemap {
 
-/// Explores every test that was asked for, in every mode. What fails on the way ends the run and
-/// stands in `exploration_run::failure`; what was found until then is kept.
+/// Explores every test that was asked for, in every mode. What fails on the way ends its mode, and
+/// stands there.
 exploration_run run_exploration(const options& asked, const work_directory& directory,
                                 const std::atomic<bool>& interrupt);
 

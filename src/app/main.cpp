@@ -164,14 +164,23 @@ std::vector<run_result> run_all(const options& asked, const work_directory& dire
   return results;
 }
 
-void tell_failures(std::span<const run_result> results) {
-  constexpr std::size_t most = 10;
-  std::size_t failures = 0;
+// What failed in tests, each as one line that says where.
+std::vector<std::string> failures_of(std::span<const run_result> results) {
+  std::vector<std::string> failures;
   for (const auto& result : results) {
-    if (result.failure.empty() || ++failures > most) continue;
-    complain(results.size() == 1 ? result.failure : result.test.name + ": " + result.failure, 0);
+    if (result.failure.empty()) continue;
+    failures.push_back(results.size() == 1 ? result.failure
+                                           : result.test.name + ": " + result.failure);
   }
-  if (failures > most) complain(fmt::format("and {} tests more failed", failures - most), 0);
+  return failures;
+}
+
+void tell_failures(const std::vector<std::string>& failures) {
+  constexpr std::size_t most = 10;
+  for (std::size_t i = 0; i < failures.size() && i < most; ++i) complain(failures[i], 0);
+  if (failures.size() > most) {
+    complain(fmt::format("and {} more failed", failures.size() - most), 0);
+  }
 }
 
 int run(const options& asked) {
@@ -188,7 +197,7 @@ int run(const options& asked) {
   for (auto& each : files) {
     ending.tell([&] { each.second->write(each.first->of_runs(results)); });
   }
-  ending.tell([&] { tell_failures(results); });
+  ending.tell([&] { tell_failures(failures_of(results)); });
   ending.remove(directory);
   // The kernel may still use what destructors would free.
   if (results.back().abandoned) ::_exit(ending.status());
@@ -209,7 +218,7 @@ int explore(const options& asked) {
   for (auto& each : files) {
     ending.tell([&] { each.second->write(each.first->of_exploration(run)); });
   }
-  if (!run.failure.empty()) complain(run.failure, 0);
+  ending.tell([&] { tell_failures(run.failures()); });
   ending.remove(directory);
   return ending.status();
 }

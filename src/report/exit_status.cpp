@@ -28,12 +28,13 @@ int exit_status_of(const exploration_run& run) {
   for (const auto& explored : run.tests) {
     for (const auto& mode : explored.modes) {
       if (!mode.cannot_run.empty()) verdicts.push_back(verdict::cannot_run);
+      if (!mode.failure.empty()) verdicts.push_back(verdict::error);
       if (mode.result) {
         verdicts.push_back(verdict_of(explored.test, *mode.result, run.asked.strict));
       }
     }
   }
-  return exit_status_of(verdicts, {.failed = !run.failure.empty(), .interrupted = run.interrupted});
+  return exit_status_of(verdicts, {.interrupted = run.interrupted});
 }
 
 int exit_status_of(const replayed_run& run, bool strict) {

@@ -15,7 +15,8 @@ namespace filemap {
 struct explored_mode {
   litmus::mode mode;
   std::string cannot_run;  ///< why this kernel cannot run the mode; else empty
-  std::optional<litmus::exploration_result> result;
+  std::string failure;     ///< what ended it, as one line; else empty
+  std::optional<litmus::exploration_result> result;  ///< where neither did
 };
 
 struct explored_test {
@@ -30,7 +31,9 @@ struct exploration_run {
   std::vector<explored_test> tests;
   filesystem_info filesystem;
   bool interrupted = false;
-  std::string failure;  ///< what ended it early, as one line; else empty
+
+  /// What failed in its modes, each as one line that says where.
+  std::vector<std::string> failures() const;
 };
 
 /// What `--replay` comes to.

@@ -89,6 +89,7 @@ json to_json(const litmus::test& test, const explored_mode& mode, bool strict) {
   return {
       {"mode", mode.mode.name},
       {"cannot_run", known(mode.cannot_run)},
+      {"failure", known(mode.failure)},
       {"result", mode.result ? to_json(test, *mode.result, strict) : json()},
   };
 }
@@ -105,6 +106,7 @@ json to_json(const explored_test& explored, bool strict) {
 }  // namespace
 
 std::string json_report(const exploration_run& run) {
+  const auto failures = run.failures();
   const json report = {
       {"schema_version", 1},
       {"version", FILEMAP_VERSION},
@@ -114,7 +116,7 @@ std::string json_report(const exploration_run& run) {
       {"tests",
        list(run.tests, [&](const auto& explored) { return to_json(explored, run.asked.strict); })},
       {"interrupted", run.interrupted},
-      {"failure", known(run.failure)},
+      {"failure", failures.empty() ? json() : json(failures.front())},
       {"exit_status", exit_status_of(run)},
   };
   return text_of(report) + '\n';

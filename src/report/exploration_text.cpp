@@ -121,7 +121,8 @@ class writer : styled_text {
     line("");
     if (!mode.result) {
       line("{}: {}", bold(mode.mode.name),
-           mode.cannot_run.empty() ? "not explored" : "cannot run: " + mode.cannot_run);
+           mode.failure.empty() ? "cannot run: " + mode.cannot_run
+                                : paint("31", "error") + ": " + mode.failure);
       return;
     }
     const auto& result = *mode.result;
@@ -278,6 +279,18 @@ class writer : styled_text {
 };
 
 }  // namespace
+
+std::vector<std::string> exploration_run::failures() const {
+  std::vector<std::string> all;
+  for (const auto& explored : tests) {
+    for (const auto& mode : explored.modes) {
+      if (mode.failure.empty()) continue;
+      const auto where = tests.size() == 1 ? "" : explored.test.name + ": ";
+      all.push_back(fmt::format("{}{}: {}", where, mode.mode.name, mode.failure));
+    }
+  }
+  return all;
+}
 
 std::string text_report(const exploration_run& run, bool color) {
   return writer(color).report(run);
