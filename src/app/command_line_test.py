@@ -996,6 +996,20 @@ class BadDays(Case):
         )
         self.assertIn(f"\nsync: error: {run.complaint.removeprefix('filemap-uring: sync: ')}", run.text)
 
+    def test_a_result_that_the_condition_names_is_judged_alike_in_a_run_and_in_a_search(self) -> None:
+        declared = ('file f = ""; handle w = open f;', "P0 { n = write(w, 0, x[40k]); }")
+        asked = "P0:n.res = 20000"
+        for condition, status in ((f'exists ({asked} /\\ f = "")', 0), (f"exists ({asked})", 1)):
+            path = self.write_test_of("short", *declared, condition)
+            for what in (["-n", "5"], ["--explore"], ["--replay", "1"]):
+                with self.subTest(condition=condition, what=what[0]):
+                    run = self.run_here(
+                        *(path, "-m", "sync", *what),
+                        expect=status,
+                        preexec_fn=limit(resource.RLIMIT_FSIZE, 20000),
+                    )
+                    self.assertNotIn("not allowed", run.text)
+
     def test_too_few_open_files_for_an_exploration(self) -> None:
         run = self.run_here("--explore", "-m", "sync", expect=3, preexec_fn=limit(resource.RLIMIT_NOFILE, 8))
         self.assert_one_line(run, "ulimit -n")

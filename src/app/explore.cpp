@@ -1,7 +1,5 @@
 #include "explore.hpp"
 
-#include "filemap/model/model.hpp"
-
 #include "advice.hpp"
 #include "cli.hpp"
 
@@ -91,10 +89,6 @@ replayed_run run_replay(const options& asked, const work_directory& directory) {
   } catch (...) {
     throw std::runtime_error(describe_failure());
   }
-  const auto model =
-      litmus::model(run.mode.flush ? with_flush(run.test) : run.test, run.mode, asked.model);
-  if (!model.complete) return run;
-  run.allowed = run.schedule.deadlock ? model.deadlocks : allows(model.allowed, run.schedule.state);
   return run;
 }
 

@@ -29,6 +29,11 @@ search_options search_options_of(const exploration_options& options) {
   return how;
 }
 
+std::optional<bool> allowed_by(judgement::standing stands) {
+  if (stands == judgement::standing::not_judged) return std::nullopt;
+  return stands == judgement::standing::allowed;
+}
+
 executed_schedule schedule_of(const litmus_subject& subject, const executed_run& done) {
   executed_schedule schedule;
   schedule.witness = done.schedule;
@@ -38,6 +43,7 @@ executed_schedule schedule_of(const litmus_subject& subject, const executed_run&
   if (schedule.deadlock) return schedule;
   schedule.state = subject.state(done.end->state);
   schedule.counts = done.end->bad;
+  schedule.allowed = allowed_by(subject.standing(done.end->state));
   return schedule;
 }
 
@@ -83,8 +89,12 @@ exploration_result explored(const test& test, const mode& mode, const std::files
   result.complete = found.complete;
   result.interrupted = found.interrupted;
   result.spent = found.spent;
-  for (const auto& [state, schedules] : found.states) {
-    result.states.emplace(subject.state(state), schedules);
+  for (const auto& [number, schedules] : found.states) {
+    const auto& state = subject.state(number);
+    result.states.emplace(state, schedules);
+    const auto allowed = allowed_by(subject.standing(number));
+    if (!allowed) result.not_judged.insert(state);
+    if (allowed == false) result.not_allowed.insert(state);
   }
   if (found.to_bad) {
     result.violation = executed(subject, smallest(subject, *found.to_bad, how), how);
@@ -105,12 +115,18 @@ void compare_with_model(const model_result& model, exploration_result& result) {
   result.judged = true;
   result.allowed = model.allowed;
   for (const auto& [state, schedules] : result.states) {
-    if (!allows(result.allowed, state)) result.not_allowed.insert(state);
     if (auto taken = excesses_of(model, state); !taken.empty()) {
       result.exceeding.emplace(state, std::move(taken));
     }
   }
   result.deadlock_not_allowed = result.deadlocks > 0 && !model.deadlocks;
+}
+
+// What the bytes of a run do not say.
+void compare_with_model(const test& test, const model_result& model, executed_schedule& schedule) {
+  if (!model.complete) return;
+  if (schedule.deadlock) schedule.allowed = model.deadlocks;
+  schedule.unreachable = counted(test, model.allowed) == 0;
 }
 
 bool repeats(const test& test) {
@@ -171,6 +187,9 @@ exploration_result explore(const test& test, const mode& mode, const std::filesy
   auto result = explored(run, plain, dir, options.ring, search_options_of(options), model);
   result.mode = mode;
   if (model != nullptr) compare_with_model(*model, result);
+  for (auto* const found : {&result.violation, &result.deadlock}) {
+    if (model != nullptr && *found) compare_with_model(run, *model, **found);
+  }
   result.not_searched = not_searched(run, plain);
   if (result.violation) result.why = explained(run, plain, dir, options, result);
   return result;
@@ -180,12 +199,15 @@ executed_schedule replay(const test& test, const mode& mode, const std::filesyst
                          const witness& witness, const exploration_options& options) {
   const auto run = as_run(test, mode);
   const auto plain = without_flush(mode);
-  litmus_subject subject(run, plain, dir, options.ring, model_of(run, plain, options));
+  const auto model = model_of(run, plain, options);
+  litmus_subject subject(run, plain, dir, options.ring, model);
   fixed_schedule order(witness);
   order.begin();
   const auto done = execute(subject, order, search_options_of(options));
   if (const auto misfit = order.misfit(); !misfit.empty()) throw std::invalid_argument(misfit);
-  return schedule_of(subject, done);
+  auto schedule = schedule_of(subject, done);
+  if (model != nullptr) compare_with_model(run, *model, schedule);
+  return schedule;
 }
 
 }  // namespace filemap::litmus

@@ -38,7 +38,7 @@ int exit_status_of(const exploration_run& run) {
 }
 
 int exit_status_of(const replayed_run& run, bool strict) {
-  const std::array verdicts{verdict_of(run.schedule, run.allowed, strict)};
+  const std::array verdicts{verdict_of(run.schedule, strict)};
   return exit_status_of(verdicts, {});
 }
 

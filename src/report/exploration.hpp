@@ -41,7 +41,6 @@ struct replayed_run {
   litmus::test test;
   litmus::mode mode;
   litmus::executed_schedule schedule;
-  std::optional<bool> allowed;  ///< by the model; nothing where it could not say
 };
 
 int exit_status_of(const exploration_run& run);

@@ -52,12 +52,14 @@ json to_json(const litmus::test& test, const exploration_result& result, bool st
   const auto states = list(result.states, [&](const auto& seen) -> json {
     const auto& [state, schedules] = seen;
     const auto taken = result.exceeding.find(state);
-    return {{"state", to_string(test, state)},
-            {"schedules", schedules},
-            {"violates", counts(test.condition, state)},
-            {"allowed", result.judged ? json(result.not_allowed.count(state) == 0) : json()},
-            {"notes", list(taken == result.exceeding.end() ? none : taken->second,
-                           [](auto excess) { return to_string(excess); })}};
+    return {
+        {"state", to_string(test, state)},
+        {"schedules", schedules},
+        {"violates", counts(test.condition, state)},
+        {"allowed",
+         result.not_judged.contains(state) ? json() : json(!result.not_allowed.contains(state))},
+        {"notes", list(taken == result.exceeding.end() ? none : taken->second,
+                       [](auto excess) { return to_string(excess); })}};
   });
   json violation;
   if (result.violation) {

@@ -103,9 +103,11 @@ class writer : styled_text {
 
   std::string judged(const replayed_run& run) const {
     const std::string bad(bad_word(run.test));
-    switch (verdict_of(run.schedule, run.allowed, false)) {
+    switch (verdict_of(run.schedule, false)) {
       case verdict::forbidden:
-        return paint("31", "not allowed: the kernel, the engine or the model is wrong");
+        return paint("31", run.schedule.allowed == false
+                               ? "not allowed: the kernel, the engine or the model is wrong"
+                               : bad + ", which the mode forbids");
       case verdict::not_judged:
         return paint("33", (run.schedule.counts ? bad + "; " : "") + std::string(not_judged));
       case verdict::allowed:
@@ -148,9 +150,10 @@ class writer : styled_text {
     }
     if (!result.as_allowed()) return text + paint("31", ": not allowed by the model");
     if (!result.judged) return text + paint("33", fmt::format("; {}", not_judged));
+    const bool forbidden = !allows_violations(test, result);
+    if (result.violating > 0 && forbidden) return text + paint("31", ": the mode forbids it");
     if (result.violating > 0 || !result.complete) return text;
     const auto outcome = asks_for(test) ? "what the test asks for" : "the forbidden outcome";
-    const bool forbidden = result.judged && !allows_violations(test, result);
     if (forbidden && result.not_searched.empty()) {
       return text + paint("32", fmt::format(": {} cannot be reached", outcome));
     }

@@ -110,10 +110,27 @@ TEST(verdict, of_an_exploration_is_not_that_of_the_condition_where_the_model_cou
 TEST(verdict, of_a_schedule_is_not_that_of_the_condition_where_the_model_could_not_say) {
   litmus::executed_schedule done;
   done.counts = true;
-  EXPECT_EQ(verdict_of(done, std::nullopt, false), verdict::not_judged);
-  EXPECT_EQ(verdict_of(done, std::nullopt, true), verdict::forbidden);
-  EXPECT_EQ(verdict_of(done, true, false), verdict::allowed);
-  EXPECT_EQ(verdict_of(done, false, false), verdict::forbidden);
+  EXPECT_EQ(verdict_of(done, false), verdict::not_judged);
+  EXPECT_EQ(verdict_of(done, true), verdict::forbidden);
+  done.allowed = true;
+  EXPECT_EQ(verdict_of(done, false), verdict::allowed);
+  done.allowed = false;
+  EXPECT_EQ(verdict_of(done, false), verdict::forbidden);
+}
+
+// As that of a run is: what the test asks for was seen, and the model has nothing of it.
+TEST(verdict, is_that_of_the_condition_where_only_the_model_of_one_state_could_not_say) {
+  litmus::executed_schedule done;
+  done.unreachable = true;
+  EXPECT_EQ(verdict_of(done, false), verdict::not_judged);
+  done.counts = true;
+  EXPECT_EQ(verdict_of(done, false), verdict::forbidden);
+  litmus::exploration_result result;
+  result.judged = true;
+  result.schedules = 1;
+  EXPECT_EQ(verdict_of(litmus::test{}, result, false), verdict::ok);
+  result.violating = 1;
+  EXPECT_EQ(verdict_of(litmus::test{}, result, false), verdict::forbidden);
 }
 
 TEST(excesses, are_of_a_state_that_is_allowed_only_with_them) {

@@ -43,10 +43,10 @@ struct round_evidence {
 
 /// What a round came to, beside what the model says that it may come to.
 struct judgement {
-  enum class standing : std::uint8_t {
+  enum class standing : std::uint8_t {  // the worst last
     allowed,
-    forbidden,
     not_judged,  ///< the model did not come to an end, or the test asks for what it cannot give
+    forbidden,
   };
 
   final_state state;  ///< for a person, and to count by

@@ -389,8 +389,10 @@ filemap::ending litmus_subject::end() {
   if (reached.deadlock) return reached;
   auto judged = run_->end();
   const auto [found, is_new] = numbers_.try_emplace(std::move(judged.state), states_.size());
-  if (is_new) states_.push_back(&found->first);
+  if (is_new) states_.push_back({&found->first, judged.stands});
   reached.state = found->second;
+  auto& stands = states_[reached.state].stands;
+  stands = std::max(stands, judged.stands);
   reached.bad = judged.counts;
   return reached;
 }

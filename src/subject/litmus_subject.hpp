@@ -38,7 +38,9 @@ class litmus_subject final : public subject {
   filemap::ending end() override;
   std::string describe(const candidate& which) const override;
 
-  const final_state& state(std::size_t number) const noexcept { return *states_[number]; }
+  const final_state& state(std::size_t number) const noexcept { return *states_[number].what; }
+  /// Of the runs that came to it, the worst.
+  judgement::standing standing(std::size_t number) const noexcept { return states_[number].stands; }
   /// Of the last run, in the order in which processes began them.
   std::span<const step> steps() const noexcept;
   const observed_fields& observed() const noexcept;
@@ -50,7 +52,11 @@ class litmus_subject final : public subject {
   std::unique_ptr<run> run_;
   std::vector<candidate> names_;
   std::map<final_state, std::size_t> numbers_;
-  std::vector<const final_state*> states_;  // keys of `numbers_`
+  struct known_state {
+    const final_state* what;  // a key of `numbers_`
+    judgement::standing stands;
+  };
+  std::vector<known_state> states_;
 };
 
 }  // namespace filemap::litmus

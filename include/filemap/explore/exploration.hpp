@@ -41,7 +41,9 @@ struct executed_schedule {
   litmus::witness witness;
   bool deadlock = false;  ///< nothing could execute, and not all had ended: there is no state
   final_state state;
-  bool counts = false;  ///< the state is one that the test asks about as bad
+  bool counts = false;          ///< the state is one that the test asks about as bad
+  std::optional<bool> allowed;  ///< by the model; nothing where it cannot say
+  bool unreachable = false;     ///< the model has no state that the test asks about as bad
   /// In the order in which processes began them; of a deadlock those until then.
   std::vector<step> steps;
 };
@@ -95,6 +97,7 @@ struct exploration_result {
   bool judged = false;  ///< the model could say all that is allowed (it has no repeated tests)
   std::set<final_state> allowed;      ///< by the model
   std::set<final_state> not_allowed;  ///< of `states`: the kernel, the engine or the model is wrong
+  std::set<final_state> not_judged;   ///< of `states`: the model cannot say
   bool deadlock_not_allowed = false;
   /// Of `states`, those that take more than is promised, with what they take.
   std::map<final_state, std::vector<excess>> exceeding;

@@ -3,8 +3,6 @@
 #include "filemap/explore/exploration.hpp"
 #include "filemap/subject/verdict.hpp"
 
-#include <optional>
-
 #pragma GCC visibility push(default)
 
 namespace filemap {
@@ -15,8 +13,8 @@ bool allows_violations(const litmus::test& test, const litmus::exploration_resul
 /// Of an exploration: `not_exercised` where the model has a state that no schedule came to.
 verdict verdict_of(const litmus::test& test, const litmus::exploration_result& result, bool strict);
 
-/// Of one schedule. `allowed`: by the model; nothing where it could not say.
-verdict verdict_of(const litmus::executed_schedule& done, std::optional<bool> allowed, bool strict);
+/// Of one schedule.
+verdict verdict_of(const litmus::executed_schedule& done, bool strict);
 
 }  // namespace filemap
 
