@@ -12,6 +12,7 @@
 #include "subject/litmus_subject.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <stdexcept>
 #include <utility>
 
@@ -34,11 +35,13 @@ std::optional<bool> allowed_by(judgement::standing stands) {
   return stands == judgement::standing::allowed;
 }
 
+bool is_interrupted(const std::atomic<bool>* interrupt) {
+  return interrupt != nullptr && interrupt->load();
+}
+
 executed_schedule schedule_of(const litmus_subject& subject, const executed_run& done) {
   executed_schedule schedule;
   schedule.witness = done.schedule;
-  const auto steps = subject.steps();
-  schedule.steps.assign(steps.begin(), steps.end());
   schedule.deadlock = done.end->deadlock;
   if (schedule.deadlock) return schedule;
   schedule.state = subject.state(done.end->state);
@@ -47,13 +50,24 @@ executed_schedule schedule_of(const litmus_subject& subject, const executed_run&
   return schedule;
 }
 
-std::optional<executed_schedule> executed(litmus_subject& subject, const witness& witness,
-                                          const search_options& how) {
-  fixed_schedule order(witness);
+void take_steps(const litmus_subject& subject, executed_schedule& into) {
+  const auto steps = subject.steps();
+  into.steps.assign(steps.begin(), steps.end());
+}
+
+// What was found, executed again for its steps. What an interrupted search has found is not lost,
+// so that has a while of its own.
+executed_schedule again(litmus_subject& subject, const executed_run& found, search_options how) {
+  constexpr auto patience = std::chrono::milliseconds(250);
+  if (is_interrupted(how.interrupt)) {
+    how.interrupt = nullptr;
+    how.deadline = clock::now() + patience;
+  }
+  auto schedule = schedule_of(subject, found);
+  fixed_schedule order(found.schedule);
   order.begin();
-  const auto done = execute(subject, order, how);
-  if (!done.end) return std::nullopt;
-  return schedule_of(subject, done);
+  if (execute(subject, order, how).end) take_steps(subject, schedule);
+  return schedule;
 }
 
 // nullptr: it cannot judge the test.
@@ -97,9 +111,9 @@ exploration_result explored(const test& test, const mode& mode, const std::files
     if (allowed == false) result.not_allowed.insert(state);
   }
   if (found.to_bad) {
-    result.violation = executed(subject, smallest(subject, *found.to_bad, how), how);
+    result.violation = again(subject, smallest(subject, *found.to_bad, how), how);
   }
-  if (found.to_deadlock) result.deadlock = executed(subject, *found.to_deadlock, how);
+  if (found.to_deadlock) result.deadlock = again(subject, *found.to_deadlock, how);
   return result;
 }
 
@@ -168,13 +182,19 @@ std::optional<explanation> explained(const test& test, const mode& mode,
   explanation_means means;
   means.model = [&](const litmus::test& changed) { return model_of(changed, mode, quick); };
   means.stopped = [&] {
-    const bool interrupted = options.interrupt != nullptr && options.interrupt->load();
-    return interrupted || clock::now() >= *how.deadline;
+    return is_interrupted(options.interrupt) || clock::now() >= *how.deadline;
   };
   means.search = [&](const litmus::test& changed, std::shared_ptr<const model_result> model) {
     return explored(changed, mode, dir, options.ring, how, std::move(model));
   };
-  return explain(test, mode, *result.violation, means);
+  explanation found;
+  if (is_interrupted(options.interrupt)) {
+    found.complete = false;
+  } else {
+    found = explain(test, mode, *result.violation, means);
+  }
+  found.interrupted = !found.complete && is_interrupted(options.interrupt);
+  return found;
 }
 
 }  // namespace
@@ -206,6 +226,7 @@ executed_schedule replay(const test& test, const mode& mode, const std::filesyst
   const auto done = execute(subject, order, search_options_of(options));
   if (const auto misfit = order.misfit(); !misfit.empty()) throw std::invalid_argument(misfit);
   auto schedule = schedule_of(subject, done);
+  take_steps(subject, schedule);
   if (model != nullptr) compare_with_model(run, *model, schedule);
   return schedule;
 }

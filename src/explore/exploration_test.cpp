@@ -10,12 +10,14 @@
 #include "testing.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <set>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <unistd.h>
 #include <vector>
 
@@ -437,6 +439,27 @@ TEST(exploration, ends_when_it_is_interrupted) {
   EXPECT_TRUE(result.interrupted);
   EXPECT_FALSE(result.complete);
   EXPECT_EQ(result.schedules, 0U);
+}
+
+TEST(exploration, that_is_interrupted_keeps_the_schedule_that_it_has_found) {
+  using namespace std::chrono_literals;
+  const fixture f;
+  std::atomic<bool> interrupt{false};
+  exploration_options options;
+  options.samples = 1'000'000'000;
+  options.interrupt = &interrupt;
+  const std::jthread user([&] {
+    std::this_thread::sleep_for(500ms);
+    interrupt = true;
+  });
+  const auto result = f.explored(named("tokio-4796"), "tokio-fs", options);
+  EXPECT_TRUE(result.interrupted);
+  ASSERT_GT(result.violating, 0U);
+  ASSERT_TRUE(result.violation.has_value());
+  EXPECT_FALSE(result.violation->steps.empty());
+  ASSERT_TRUE(result.why.has_value());
+  EXPECT_TRUE(result.why->interrupted);
+  EXPECT_FALSE(result.why->complete);
 }
 
 // --- explanations

@@ -18,8 +18,8 @@ bool is_out_of_time(const search_options& options) {
   return options.deadline && clock::now() >= *options.deadline;
 }
 
-void keep_better(std::optional<witness>& best, const witness& found) {
-  if (!best || is_better(found, *best)) best = found;
+void keep_better(std::optional<executed_run>& best, const executed_run& found) {
+  if (!best || is_better(found.schedule, best->schedule)) best = found;
 }
 
 class searching {
@@ -93,13 +93,13 @@ class searching {
     ++result_.schedules;
     if (done.end->deadlock) {
       ++result_.deadlocks;
-      keep_better(result_.to_deadlock, done.schedule);
+      keep_better(result_.to_deadlock, done);
       return;
     }
     ++result_.states[done.end->state];
     if (!done.end->bad) return;
     ++result_.bad;
-    keep_better(result_.to_bad, done.schedule);
+    keep_better(result_.to_bad, done);
   }
 
   subject& what_;
@@ -133,16 +133,16 @@ search_result search(subject& what, const search_options& options) {
   return searching(what, options).run();
 }
 
-witness smallest(subject& what, witness bad, const search_options& options) {
-  for (std::size_t i = bad.choices.size(); i-- > 0;) {
-    if (i >= bad.choices.size() || bad.choices[i] == 0) continue;
-    auto tried = bad;
+executed_run smallest(subject& what, executed_run bad, const search_options& options) {
+  for (std::size_t i = bad.schedule.choices.size(); i-- > 0;) {
+    if (i >= bad.schedule.choices.size() || bad.schedule.choices[i] == 0) continue;
+    auto tried = bad.schedule;
     tried.choices[i] = 0;
     fixed_schedule order(to_witness(std::move(tried.choices)));
     order.begin();
-    const auto done = execute(what, order, options);
+    auto done = execute(what, order, options);
     if (done.stopped) return bad;
-    if (done.end && done.end->bad && is_better(done.schedule, bad)) bad = done.schedule;
+    if (done.end && done.end->bad && is_better(done.schedule, bad.schedule)) bad = std::move(done);
   }
   return bad;
 }

@@ -47,8 +47,8 @@ struct search_result {
   nanoseconds spent{0};
   std::map<std::size_t, std::uint64_t> states;  ///< of which how many schedules came to them
   /// With the fewest detours of those that come to a bad state, then the first of them.
-  std::optional<witness> to_bad;
-  std::optional<witness> to_deadlock;  ///< likewise
+  std::optional<executed_run> to_bad;
+  std::optional<executed_run> to_deadlock;  ///< likewise
 };
 
 /// Executes every schedule, or where there are more than the limit as many that are drawn.
@@ -57,8 +57,8 @@ struct search_result {
 /// not complete.
 search_result search(subject& what, const search_options& options);
 
-/// Of a bad schedule one that is bad too, with as few detours as one gets by leaving out one after
-/// the other: the search may have left it out, as it is equivalent to one with more.
-witness smallest(subject& what, witness bad, const search_options& options);
+/// Of a bad run one that is bad too, with as few detours as one gets by leaving out one after the
+/// other: the search may have left it out, as it is equivalent to one with more.
+executed_run smallest(subject& what, executed_run bad, const search_options& options);
 
 }  // namespace filemap

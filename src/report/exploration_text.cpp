@@ -203,6 +203,8 @@ class writer : styled_text {
       needed(test, done, *why.needed);
     } else if (why.no_order_helps) {
       line("Why   no order of these operations helps: every schedule comes to it");
+    } else if (why.interrupted) {
+      line("Why   not found before the interrupt");
     } else if (why.complete) {
       line("Why   no single order between two of its operations prevents it");
     } else {
@@ -213,7 +215,10 @@ class writer : styled_text {
       line("      mended by  {}   {} of {} {}", mended.change, mended.violating,
            plural(mended.schedules, "schedule"), mended.schedules == 1 ? "violates" : "violate");
     }
-    if (why.needed && !why.complete) line("      more changes were not tried, for want of time");
+    if (why.needed && !why.complete) {
+      line("      more changes were not tried, {}",
+           why.interrupted ? "as it was interrupted" : "for want of time");
+    }
   }
 
   void needed(const litmus::test& test, const executed_schedule& done,

@@ -44,7 +44,8 @@ struct executed_schedule {
   bool counts = false;          ///< the state is one that the test asks about as bad
   std::optional<bool> allowed;  ///< by the model; nothing where it cannot say
   bool unreachable = false;     ///< the model has no state that the test asks about as bad
-  /// In the order in which processes began them; of a deadlock those until then.
+  /// In the order in which processes began them; of a deadlock those until then. None where it was
+  /// an interrupted search that found it, and it takes too long to execute again.
   std::vector<step> steps;
 };
 
@@ -71,7 +72,8 @@ struct explanation {
   std::optional<needed_order> needed;  ///< that decides: the first of `mended_by` makes it
   /// The changes after which the model allows no bad state and the search finds none, best first.
   std::vector<mending> mended_by;
-  bool complete = true;  ///< false: not every change was tried, as it would have taken too long
+  bool complete = true;      ///< false: not every change was tried, as it would have taken too long
+  bool interrupted = false;  ///< likewise, as it was interrupted
 };
 
 /// "P1's read(r)", "P1's second read(r)" where it has more than one.
