@@ -234,6 +234,14 @@ class Case(unittest.TestCase):
             )
         return result
 
+    def write_test_of(
+        self, name: str, declared: str, processes: str, condition: str = 'exists (f = "")'
+    ) -> str:
+        """A litmus test of that name; its path."""
+        path = pathlib.Path(self.files, f"{name}.litmus")
+        path.write_text(f'F {name}\n"?"\n{{ {declared} }}\n{processes}\n{condition}\n', encoding="ascii")
+        return str(path)
+
     def check_exploration(self, result: typing.Any) -> typing.Any:
         return self.check_json(result, SCHEMA.with_name("exploration.schema.json"))
 

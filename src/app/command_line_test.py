@@ -1063,14 +1063,6 @@ class BadDays(Case):
             self.assertEqual(result["modes"][1]["verdict"], "ok")
             self.assertEqual(result["modes"][1]["rounds"], 5)
 
-    def write_test_of(
-        self, name: str, declared: str, processes: str, condition: str = 'exists (f = "")'
-    ) -> str:
-        """A litmus test of that name; its path."""
-        path = pathlib.Path(self.files, f"{name}.litmus")
-        path.write_text(f'F {name}\n"?"\n{{ {declared} }}\n{processes}\n{condition}\n', encoding="ascii")
-        return str(path)
-
     def write_test(self, file: str, name: str, handles: int = 1) -> str:
         """A litmus test that has so many handles; its path."""
         path = pathlib.Path(self.files, file)
@@ -1211,6 +1203,25 @@ class Interrupts(Case):
                 finished = self.end_of(process)
                 self.assertEqual(finished.status, 130)
                 self.assertIn("no rounds: interrupted before the first", finished.text)
+                self.assert_nothing_left()
+
+    def test_an_interrupt_is_obeyed_by_the_model_of_a_search_and_of_a_replay(self) -> None:
+        processes = " ".join(
+            f"P{i} {{ append(w, a{i}[10]); append(w, b{i}[10]); d{i} = read(w, 0, 200); }}" for i in range(5)
+        )
+        path = self.write_test_of(
+            "large", 'file f = ""; handle w = open f;', processes, 'exists (P0:d0 = "")'
+        )
+        for what in (["--explore"], ["--replay", "1"]):
+            with self.subTest(what=what[0]):
+                process = self.start("--dir", self.dir, path, "-m", "blocking-pool", *what)
+                eventually(lambda: list(pathlib.Path(self.dir).glob("*/schedules.*")))
+                process.send_signal(signal.SIGINT)
+                begin = time.monotonic()
+                finished = self.end_of(process)
+                self.assertLess(time.monotonic() - begin, 10)
+                self.assertEqual((finished.status, finished.complaint), (130, ""))
+                self.assertIn("nterrupted", finished.text)
                 self.assert_nothing_left()
 
     def test_a_second_interrupt_exits_at_once(self) -> None:

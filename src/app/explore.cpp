@@ -15,13 +15,15 @@ namespace filemap {
 
 namespace {
 
-litmus::exploration_options exploration_options_of(const options& asked) {
+litmus::exploration_options exploration_options_of(const options& asked,
+                                                   const std::atomic<bool>& interrupt) {
   litmus::exploration_options options;
   options.limit = asked.explore_limit;
   options.samples = asked.samples;
   options.seed = asked.seed;
   options.model = asked.model;
   options.ring = asked.ring;
+  options.interrupt = &interrupt;
   return options;
 }
 
@@ -60,8 +62,7 @@ exploration_run run_exploration(const options& asked, const work_directory& dire
   exploration_run run;
   run.asked = asked.settings();
   run.filesystem = inspect_filesystem(directory.path());
-  auto options = exploration_options_of(asked);
-  options.interrupt = &interrupt;
+  const auto options = exploration_options_of(asked, interrupt);
   const auto dir = directory.subdirectory("schedules");
   for (std::size_t i = 0; i < asked.tests.size(); ++i) {
     const auto& test = asked.tests[i];
@@ -75,13 +76,14 @@ exploration_run run_exploration(const options& asked, const work_directory& dire
   return run;
 }
 
-replayed_run run_replay(const options& asked, const work_directory& directory) {
+replayed_run run_replay(const options& asked, const work_directory& directory,
+                        const std::atomic<bool>& interrupt) {
   replayed_run run;
   run.test = asked.tests.front();
   run.mode = asked.modes.front();
   try {
     run.schedule = litmus::replay(run.test, run.mode, directory.subdirectory("schedules"),
-                                  *asked.replay, exploration_options_of(asked));
+                                  *asked.replay, exploration_options_of(asked, interrupt));
   } catch (const std::invalid_argument& error) {
     throw usage_error(fmt::format("--replay {}: {}", to_string(*asked.replay), error.what()));
   } catch (const unsupported&) {
@@ -89,6 +91,7 @@ replayed_run run_replay(const options& asked, const work_directory& directory) {
   } catch (...) {
     throw std::runtime_error(describe_failure());
   }
+  run.interrupted = interrupt.load();
   return run;
 }
 

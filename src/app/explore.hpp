@@ -14,6 +14,7 @@ exploration_run run_exploration(const options& asked, const work_directory& dire
                                 const std::atomic<bool>& interrupt);
 
 /// Executes the schedule that was asked for. Throws usage_error when it is none of the test.
-replayed_run run_replay(const options& asked, const work_directory& directory);
+replayed_run run_replay(const options& asked, const work_directory& directory,
+                        const std::atomic<bool>& interrupt);
 
 }  // namespace filemap

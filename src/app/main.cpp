@@ -227,7 +227,7 @@ int replay(const options& asked) {
   catch_interrupts();
   const work_directory directory(asked.dir);
   remove_when_interrupted_twice(directory.path());
-  const auto run = run_replay(asked, directory);
+  const auto run = run_replay(asked, directory, interrupted());
 
   ending ending(exit_status_of(run, asked.strict));
   ending.tell([&] { print(text_report(run, in_color(asked))); });

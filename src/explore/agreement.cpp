@@ -156,7 +156,7 @@ class comparison_of_readers {
     if (found.deadlock_not_allowed) throw disagreement("a search came to a deadlock of its own");
     if (found.complete) complete_search(found);
     if (found.violation) {
-      const auto again = replay(test_, mode_, dir_, found.violation->witness, options);
+      const auto again = replay(test_, mode_, dir_, found.violation->witness, options).value();
       if (again.state != found.violation->state)
         disagree("a replay saw another state", again.state);
     }

@@ -215,8 +215,9 @@ exploration_result explore(const test& test, const mode& mode, const std::filesy
   return result;
 }
 
-executed_schedule replay(const test& test, const mode& mode, const std::filesystem::path& dir,
-                         const witness& witness, const exploration_options& options) {
+std::optional<executed_schedule> replay(const test& test, const mode& mode,
+                                        const std::filesystem::path& dir, const witness& witness,
+                                        const exploration_options& options) {
   const auto run = as_run(test, mode);
   const auto plain = without_flush(mode);
   const auto model = model_of(run, plain, options);
@@ -224,6 +225,7 @@ executed_schedule replay(const test& test, const mode& mode, const std::filesyst
   fixed_schedule order(witness);
   order.begin();
   const auto done = execute(subject, order, search_options_of(options));
+  if (done.stopped) return std::nullopt;
   if (const auto misfit = order.misfit(); !misfit.empty()) throw std::invalid_argument(misfit);
   auto schedule = schedule_of(subject, done);
   take_steps(subject, schedule);

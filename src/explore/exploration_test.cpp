@@ -376,7 +376,7 @@ TEST(replay, comes_to_the_same_a_hundred_times) {
       const auto found = f.explored(test, mode);
       ASSERT_TRUE(found.violation);
       for (int i = 0; i < 100; ++i) {
-        const auto again = replay(test, *find_mode(mode), f.dir, found.violation->witness);
+        const auto again = replay(test, *find_mode(mode), f.dir, found.violation->witness).value();
         ASSERT_EQ(again.state, found.violation->state) << i;
         ASSERT_TRUE(again.counts) << i;
         ASSERT_EQ(again.witness, found.violation->witness) << i;
@@ -399,6 +399,15 @@ TEST(replay, refuses_a_witness_that_the_test_does_not_have) {
   EXPECT_EQ(complaint("2.2.2.1.1"), "");
   EXPECT_EQ(complaint("2.3"), "its choice 2 is 3, but only 2 operations can execute there");
   EXPECT_EQ(complaint("1.2"), "it has 2 choices, but there are only 1 to make");
+}
+
+TEST(replay, that_is_interrupted_comes_to_nothing) {
+  const fixture f;
+  const std::atomic<bool> interrupt{true};
+  exploration_options options;
+  options.interrupt = &interrupt;
+  EXPECT_FALSE(
+      replay(named("tokio-4796"), *find_mode("tokio-fs"), f.dir, parse_witness("2.2"), options));
 }
 
 // --- samples
@@ -647,7 +656,7 @@ TEST(exploration, says_what_it_did_not_search_where_operations_may_overlap) {
 
 TEST(replay, carries_the_size_that_a_statx_saw) {
   const fixture f;
-  const auto done = replay(named("tokio-4796"), *find_mode("blocking-pool"), f.dir, {});
+  const auto done = replay(named("tokio-4796"), *find_mode("blocking-pool"), f.dir, {}).value();
   for (const auto& step : done.steps) {
     EXPECT_EQ(step.size, step.what.what == verb::statx ? 123U : 0U) << to_string(step.what.what);
   }

@@ -38,8 +38,10 @@ int exit_status_of(const exploration_run& run) {
 }
 
 int exit_status_of(const replayed_run& run, bool strict) {
-  const std::array verdicts{verdict_of(run.schedule, strict)};
-  return exit_status_of(verdicts, {});
+  const how_it_ended how{.interrupted = run.interrupted};
+  if (!run.schedule) return exit_status_of({}, how);
+  const std::array verdicts{verdict_of(*run.schedule, strict)};
+  return exit_status_of(verdicts, how);
 }
 
 }  // namespace filemap

@@ -40,7 +40,8 @@ struct exploration_run {
 struct replayed_run {
   litmus::test test;
   litmus::mode mode;
-  litmus::executed_schedule schedule;
+  std::optional<litmus::executed_schedule> schedule;  ///< nothing: it was interrupted before
+  bool interrupted = false;
 };
 
 int exit_status_of(const exploration_run& run);

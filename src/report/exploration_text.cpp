@@ -75,9 +75,14 @@ class writer : styled_text {
   }
 
   std::string report(const replayed_run& run) {
-    const auto& done = run.schedule;
     title(run.test);
     line("");
+    if (!run.schedule) {
+      line("{}  {}", bold(run.mode.name),
+           paint("33", "Interrupted before the schedule had been executed."));
+      return take();
+    }
+    const auto& done = *run.schedule;
     line("{}  schedule {}", bold(run.mode.name), to_string(done.witness));
     time_line(run.test, done);
     if (done.deadlock) {
@@ -85,7 +90,7 @@ class writer : styled_text {
       return take();
     }
     line("State         {}", to_string(run.test, done.state));
-    line("Verdict       {}", judged(run));
+    line("Verdict       {}", judged(run.test, done));
     return take();
   }
 
@@ -101,15 +106,15 @@ class writer : styled_text {
     return asks_for(test) ? "reaches what the test asks for" : "violates";
   }
 
-  std::string judged(const replayed_run& run) const {
-    const std::string bad(bad_word(run.test));
-    switch (verdict_of(run.schedule, false)) {
+  std::string judged(const litmus::test& test, const executed_schedule& done) const {
+    const std::string bad(bad_word(test));
+    switch (verdict_of(done, false)) {
       case verdict::forbidden:
-        return paint("31", run.schedule.allowed == false
+        return paint("31", done.allowed == false
                                ? "not allowed: the kernel, the engine or the model is wrong"
                                : bad + ", which the mode forbids");
       case verdict::not_judged:
-        return paint("33", (run.schedule.counts ? bad + "; " : "") + std::string(not_judged));
+        return paint("33", (done.counts ? bad + "; " : "") + std::string(not_judged));
       case verdict::allowed:
         return paint("33", bad + ", as the mode may");
       default:

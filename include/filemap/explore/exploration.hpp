@@ -121,10 +121,12 @@ struct exploration_result {
 exploration_result explore(const test& test, const mode& mode, const std::filesystem::path& dir,
                            const exploration_options& options = {});
 
-/// Executes one schedule. Throws std::invalid_argument, whose text completes "--replay W: …", when
-/// it makes a choice that the test does not have; else as `explore` does.
-executed_schedule replay(const test& test, const mode& mode, const std::filesystem::path& dir,
-                         const witness& witness, const exploration_options& options = {});
+/// Executes one schedule; nothing: it was interrupted before that had ended. Throws
+/// std::invalid_argument, whose text completes "--replay W: …", when it makes a choice that the
+/// test does not have; else as `explore` does.
+std::optional<executed_schedule> replay(const test& test, const mode& mode,
+                                        const std::filesystem::path& dir, const witness& witness,
+                                        const exploration_options& options = {});
 
 }  // namespace filemap::litmus
 
