@@ -2,6 +2,8 @@
 
 #include <cerrno>
 
+#include <fmt/format.h>
+
 namespace filemap {
 
 std::string_view advice_on(int error) noexcept {
@@ -20,6 +22,12 @@ std::string_view advice_on(int error) noexcept {
     default:
       return "";
   }
+}
+
+std::string describe_failed_operation(const litmus::observation& seen,
+                                      const std::filesystem::path& dir) {
+  return fmt::format("{} failed in {}: {}{}", to_string(seen.failed), dir.string(), reason_of(seen),
+                     seen.error == 0 ? "; is the filesystem full?" : advice_on(seen.error));
 }
 
 }  // namespace filemap

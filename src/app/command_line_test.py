@@ -899,6 +899,16 @@ class BadDays(Case):
         self.assert_one_line(run, "fewer bytes than it was given", self.dir, "full")
         self.assertIn("*> error (append: short)", run.text)
 
+    def test_a_write_that_takes_only_a_part_is_told_alike_in_a_run_and_in_a_search(self) -> None:
+        path = self.write_test_of("big", 'file f = ""; handle w = open f;', "P0 { write(w, 0, x[40k]); }")
+        why = f"write failed in {self.dir}: it took fewer bytes than it was given; is the filesystem full?\n"
+        for what in (["-n", "5"], ["--explore"], ["--replay", "1"]):
+            run = self.run_here(
+                *(path, "-m", "sync", *what), expect=3, preexec_fn=limit(resource.RLIMIT_FSIZE, 1024)
+            )
+            mode = "" if what[0] == "--replay" else "sync: "
+            self.assertEqual(run.complaint, f"filemap-uring: {mode}{why}")
+
     def test_a_disk_without_inodes(self) -> None:
         run = self.in_a_mount("tmpfs", "nr_inodes=20", "-n", "500", "-m", "sync")
         self.assert_full(run, "No space left on device")

@@ -27,10 +27,12 @@ litmus::exploration_options exploration_options_of(const options& asked,
   return options;
 }
 
-// Of what is being handled: what failed, as one line.
-std::string describe_failure() {
+// Of what is being handled: what failed, as one line. `dir`: the one that was asked for.
+std::string describe_failure(const std::filesystem::path& dir) {
   try {
     throw;
+  } catch (const litmus::operation_failed& error) {
+    return describe_failed_operation(error.seen(), dir);
   } catch (const std::system_error& error) {
     return fmt::format("{}{}", error.what(), advice_on(error.code().value()));
   } catch (const std::bad_alloc&) {
@@ -40,7 +42,7 @@ std::string describe_failure() {
   }
 }
 
-explored_mode explore_mode(const litmus::test& test, const litmus::mode& mode,
+explored_mode explore_mode(const options& asked, const litmus::test& test, const litmus::mode& mode,
                            const std::filesystem::path& dir,
                            const litmus::exploration_options& options) {
   explored_mode explored{mode, "", "", std::nullopt};
@@ -50,7 +52,7 @@ explored_mode explore_mode(const litmus::test& test, const litmus::mode& mode,
     explored.cannot_run = error.what();
     spdlog::info("{} cannot run: {}", mode.name, explored.cannot_run);
   } catch (...) {
-    explored.failure = describe_failure();
+    explored.failure = describe_failure(asked.dir);
   }
   return explored;
 }
@@ -69,7 +71,7 @@ exploration_run run_exploration(const options& asked, const work_directory& dire
     auto& explored = run.tests.emplace_back(explored_test{asked.arguments[i], test, {}});
     for (const auto& mode : asked.modes) {
       if (interrupt.load()) break;
-      explored.modes.push_back(explore_mode(test, mode, dir, options));
+      explored.modes.push_back(explore_mode(asked, test, mode, dir, options));
     }
   }
   run.interrupted = interrupt.load();
@@ -89,7 +91,7 @@ replayed_run run_replay(const options& asked, const work_directory& directory,
   } catch (const unsupported&) {
     throw;
   } catch (...) {
-    throw std::runtime_error(describe_failure());
+    throw std::runtime_error(describe_failure(asked.dir));
   }
   run.interrupted = interrupt.load();
   return run;

@@ -63,14 +63,7 @@ std::string describe_failure(const litmus::mode_result& mode, const options& ask
   for (const auto& [label, line] : mode.histogram) {
     const auto& seen = line.first;
     if (seen.what != litmus::outcome::error) continue;
-    std::string advice(advice_on(seen.error));
-    if (seen.error == 0) advice = "; is the filesystem full?";
-    if (advice.empty()) advice = "; see the report";
-    return fmt::format("{}: {} failed in {}: {}{}", mode.mode.name, to_string(seen.failed),
-                       asked.dir.string(),
-                       seen.error == 0 ? "it took fewer bytes than it was given"
-                                       : std::generic_category().message(seen.error),
-                       advice);
+    return fmt::format("{}: {}", mode.mode.name, describe_failed_operation(seen, asked.dir));
   }
   return "";
 }

@@ -25,7 +25,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -112,7 +111,7 @@ class litmus_subject::run final : private process_gate {
   judgement end() {
     root_->result();
     auto judged = round_.judged();
-    if (judged.failure) throw_failure(*judged.failure);
+    if (judged.failure) throw operation_failed(*judged.failure);
     return judged;
   }
 
@@ -131,11 +130,6 @@ class litmus_subject::run final : private process_gate {
   engine_traits traits() const { return stepping_->traits(); }
 
  private:
-  [[noreturn]] void throw_failure(const observation& seen) const {
-    throw std::system_error(seen.error, std::generic_category(),
-                            std::string(to_string(seen.failed)) + " in " + setup_.dir.string());
-  }
-
   class noting_engine final : public engine {
    public:
     explicit noting_engine(run& owner) noexcept : owner_(owner) {}

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <system_error>
 
 #include <fmt/format.h>
 
@@ -56,6 +57,15 @@ std::string observation::label() const {
       return std::string(to_string(what));
   }
 }
+
+std::string reason_of(const observation& failed) {
+  return failed.error == 0 ? "it took fewer bytes than it was given"
+                           : std::generic_category().message(failed.error);
+}
+
+operation_failed::operation_failed(const observation& failed)
+    : std::runtime_error(fmt::format("{} failed: {}", to_string(failed.failed), reason_of(failed))),
+      seen_(failed) {}
 
 observation classify(std::uint64_t flushed, std::uint64_t size, std::span<const std::byte> data,
                      std::span<const std::byte> expected, std::span<const std::byte> before) {

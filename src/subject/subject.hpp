@@ -51,8 +51,8 @@ class subject {
   /// Does one of `held` to its end and goes on to the next rest. Returns what was touched. Throws
   /// as `begin`; there is no other run of this subject then.
   virtual footprint execute(std::size_t choice) = 0;
-  /// Of a run that is over. Throws std::system_error when something failed in it that the subject
-  /// did not ask for, a full disk say: then it came to nothing.
+  /// Of a run that is over. Throws when something failed in it that the subject did not ask for, a
+  /// full disk say: then it came to nothing.
   virtual ending end() = 0;
   /// "P0:append(w)", of one that is held: for a person.
   virtual std::string describe(const candidate& which) const = 0;

@@ -116,8 +116,9 @@ struct exploration_result {
 /// Executes the schedules of the test on real files in `dir`, which belongs to it. What can be
 /// controlled and what cannot stands in docs/exploration.md.
 ///
-/// Throws std::system_error when files cannot be made, an operation fails for a reason outside of
-/// the test (a full disk), or the ring fails; `unsupported` where the mode cannot run.
+/// Throws std::system_error when files cannot be made or the ring fails, `operation_failed` when an
+/// operation does for a reason outside of the test (a full disk), `unsupported` where the mode
+/// cannot run.
 exploration_result explore(const test& test, const mode& mode, const std::filesystem::path& dir,
                            const exploration_options& options = {});
 

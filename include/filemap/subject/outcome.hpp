@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -54,6 +55,19 @@ struct observation {
 
   /// "data-mismatch (zeros)", "error (fsync: EIO)": the line of the histogram that it belongs to.
   std::string label() const;
+};
+
+/// Of an observation that is an error: why the operation failed.
+std::string reason_of(const observation& failed);
+
+/// An operation failed for a reason that is none of its test's: a full disk, say.
+class operation_failed : public std::runtime_error {
+ public:
+  explicit operation_failed(const observation& failed);
+  const observation& seen() const noexcept { return seen_; }
+
+ private:
+  observation seen_;
 };
 
 /// What the reader saw, judged: `flushed` bytes should be there.
