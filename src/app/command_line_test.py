@@ -580,6 +580,32 @@ class Output(Case):
             for arguments in ((), ("--json", "-")):
                 self.assert_lost_output_is_told(arguments, stdout=full)
 
+    def test_a_full_standard_output_is_advised_about_only_what_applies(self) -> None:
+        kept = "; --json FILE keeps the results elsewhere"
+        results = os.path.join(self.files, "r.json")
+        run, explore = ("-n", "5", "-m", "sync"), ("--explore", "-m", "sync")
+        for arguments, advice in (
+            (("--list",), ""),
+            (("--help",), ""),
+            (("--version",), ""),
+            (("--check", "tokio-4796"), ""),
+            (("--show", "tokio-4796"), ""),
+            (("--model-only", "tokio-4796", "-m", "sync"), ""),
+            (("--dir", self.dir, "--replay", "1", "-m", "sync"), ""),
+            (("--dir", self.dir, *run), kept),
+            (("--dir", self.dir, *explore), kept),
+            (("--dir", self.dir, *run, "--json", results), ""),
+            (("--dir", self.dir, *explore, "--json", results), ""),
+            (("--dir", self.dir, *run, "--json", "-"), "; name a file instead of -"),
+        ):
+            with self.subTest(arguments=arguments), open("/dev/full", "wb") as full:
+                finished = self.run_program(*arguments, stdout=full)
+                self.assertEqual(finished.status, 3)
+                self.assertEqual(
+                    finished.complaint,
+                    f"filemap-uring: cannot write to standard output{advice}: No space left on device\n",
+                )
+
     def test_a_reader_that_went_away_leaves_nothing_behind(self) -> None:
         for arguments in ((), ("--json", "-")):
             reader, writer = os.pipe()

@@ -51,7 +51,16 @@ int complain(const litmus::parse_error& error) noexcept {
 bool in_color(const options& asked) { return asked.color && ::isatty(STDOUT_FILENO) != 0; }
 
 // Or the report would be lost in silence where the disk is full or the reader gone.
-void print(std::string_view text) { output_file("-").write(text); }
+void print(std::string_view text, std::string_view instead = "") {
+  output_file("-", instead).write(text);
+}
+
+// Of a run or a search.
+void print_report(std::string_view text, const options& asked) {
+  const bool is_kept = std::any_of(asked.outputs.begin(), asked.outputs.end(),
+                                   [](const auto& one) { return one.form->to_standard_output; });
+  print(text, is_kept ? "" : "; --json FILE keeps the results elsewhere");
+}
 
 // A failed write is to be an error that is told, and not the end of the process with its files left
 // behind. And no file of a round may become standard output or error because those are closed.
@@ -144,7 +153,7 @@ std::vector<std::pair<const exporter*, std::unique_ptr<output_file>>> open_outpu
     const options& asked) {
   std::vector<std::pair<const exporter*, std::unique_ptr<output_file>>> files;
   for (const auto& [form, file] : asked.outputs) {
-    files.emplace_back(form, std::make_unique<output_file>(file));
+    files.emplace_back(form, std::make_unique<output_file>(file, "; name a file instead of -"));
   }
   return files;
 }
@@ -192,7 +201,7 @@ int run(const options& asked) {
 
   ending ending(exit_status_of(results));
   if (!asked.silences_text()) {
-    ending.tell([&] { print(text_report(results, in_color(asked))); });
+    ending.tell([&] { print_report(text_report(results, in_color(asked)), asked); });
   }
   for (auto& each : files) {
     ending.tell([&] { each.second->write(each.first->of_runs(results)); });
@@ -213,7 +222,7 @@ int explore(const options& asked) {
 
   ending ending(exit_status_of(run));
   if (!asked.silences_text()) {
-    ending.tell([&] { print(text_report(run, in_color(asked))); });
+    ending.tell([&] { print_report(text_report(run, in_color(asked)), asked); });
   }
   for (auto& each : files) {
     ending.tell([&] { each.second->write(each.first->of_exploration(run)); });

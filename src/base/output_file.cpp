@@ -13,17 +13,6 @@ namespace filemap {
 
 namespace {
 
-[[noreturn]] void fail(const std::string& path) {
-  const int error = errno;
-  const bool stream = path == "-";
-  const char* advice = stream            ? "; --json FILE keeps the results elsewhere"
-                       : error == ENOENT ? "; make its directory first"
-                       : error == ENOSPC ? "; free some space or choose another file"
-                                         : "; choose another file";
-  throw std::system_error(error, std::generic_category(),
-                          "cannot write " + (stream ? "to standard output" : path) + advice);
-}
-
 /// A file that is gone with this object, unless it has been put in another's place.
 class aside {
  public:
@@ -58,13 +47,14 @@ mode_t mode_of_new_files() noexcept {
 
 }  // namespace
 
-output_file::output_file(std::string path) : path_(std::move(path)) {
+output_file::output_file(std::string path, std::string_view instead)
+    : path_(std::move(path)), instead_(instead) {
   if (path_.empty() || path_ == "-") return;
   struct stat status {};
   const bool exists = ::stat(path_.c_str(), &status) == 0;
   if (exists) {
     direct_ = unique_fd{::open(path_.c_str(), O_WRONLY | O_CLOEXEC)};
-    if (!direct_) fail(path_);
+    if (!direct_) fail();
     if (!S_ISREG(status.st_mode)) return;
   }
   const std::unique_ptr<char, decltype(&std::free)> resolved{::realpath(path_.c_str(), nullptr),
@@ -74,8 +64,20 @@ output_file::output_file(std::string path) : path_(std::move(path)) {
   if (aside(target_)) {
     direct_ = {};
   } else if (!exists) {
-    fail(path_);
+    fail();
   }
+}
+
+void output_file::fail() const {
+  const int error = errno;
+  if (path_ == "-") {
+    throw std::system_error(error, std::generic_category(),
+                            "cannot write to standard output" + instead_);
+  }
+  const char* const advice = error == ENOENT   ? "; make its directory first"
+                             : error == ENOSPC ? "; free some space or choose another file"
+                                               : "; choose another file";
+  throw std::system_error(error, std::generic_category(), "cannot write " + path_ + advice);
 }
 
 void output_file::write(std::string_view text) {
@@ -84,23 +86,23 @@ void output_file::write(std::string_view text) {
   } else if (!direct_) {
     write_aside(text);
   } else {
-    if (!target_.empty() && ::ftruncate(direct_.get(), 0) != 0) fail(path_);
+    if (!target_.empty() && ::ftruncate(direct_.get(), 0) != 0) fail();
     write_all(direct_.get(), text);
   }
 }
 
 void output_file::write_aside(std::string_view text) const {
   aside file(target_);
-  if (!file || ::fchmod(file.fd(), mode_) != 0) fail(path_);
+  if (!file || ::fchmod(file.fd(), mode_) != 0) fail();
   write_all(file.fd(), text);
-  if (!file.put(target_)) fail(path_);
+  if (!file.put(target_)) fail();
 }
 
 void output_file::write_all(int fd, std::string_view text) const {
   while (!text.empty()) {
     const auto written = ::write(fd, text.data(), text.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) fail(path_);
+    if (written < 0) fail();
     text.remove_prefix(static_cast<std::size_t>(written));
   }
 }

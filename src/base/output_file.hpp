@@ -17,7 +17,8 @@ namespace filemap {
 class output_file {
  public:
   /// `path` "" is none, "-" is standard output. Throws std::system_error naming the path.
-  explicit output_file(std::string path);
+  /// `instead`: of standard output, what to do where that cannot be written.
+  explicit output_file(std::string path, std::string_view instead = "");
   output_file(const output_file&) = delete;
   output_file& operator=(const output_file&) = delete;
 
@@ -30,7 +31,10 @@ class output_file {
   void write_aside(std::string_view text) const;
   void write_all(int fd, std::string_view text) const;
 
+  [[noreturn]] void fail() const;
+
   std::string path_;
+  std::string instead_;
   std::string target_;  // of `path_`, when that is a symbolic link
   mode_t mode_ = 0666;
   unique_fd direct_;
