@@ -19,6 +19,8 @@ std::string_view advice_on(int error) noexcept {
       return "; raise fs.file-max or use fewer --lanes";
     case ENOMEM:
       return "; use a smaller --size or fewer --writes or --lanes";
+    case ECANCELED:  // by nobody else: the ring could start no thread to carry it out
+      return "; raise the limit on processes (ulimit -u)";
     default:
       return "";
   }

@@ -978,6 +978,30 @@ class BadDays(Case):
             )
             self.assertIn("error (append: ", run.text)
 
+    def test_a_limit_on_processes_that_leaves_the_ring_no_thread(self) -> None:
+        self.need_ring()
+        lower = limit(resource.RLIMIT_NPROC, 1)
+        nobody = 65534
+
+        def as_somebody_with_one_process() -> None:
+            if os.geteuid() == 0:  # who has no such limit
+                os.setgroups([])
+                os.setgid(nobody)
+                os.setuid(nobody)
+            lower()
+
+        os.chmod(self.dir, 0o777)
+        try:
+            run = self.run_here(
+                "-n", "5", "-m", "uring", expect=None, preexec_fn=as_somebody_with_one_process
+            )
+        except PermissionError:
+            self.skipTest("nobody else may run the program")
+        if run.status == 0:
+            self.skipTest("the ring needs no thread here")
+        self.assertEqual(run.status, 3, run.complaint)
+        self.assert_one_line(run, "ulimit -u")
+
     def test_few_open_files_are_enough_for_few_lanes(self) -> None:
         result = self.run_for_json(
             "-n", "300", "-m", "sync", "--lanes", "8", preexec_fn=limit(resource.RLIMIT_NOFILE, 256)
