@@ -138,7 +138,6 @@ bool session::finished() const noexcept {
          (options_.stop_on_violation && result_.violation_count() > 0);
 }
 
-// No time is too short for one round, of which `done` says how many there have been.
 bool session::has_waited_enough() noexcept {
   if (!interrupted()) return false;
   const auto now = clock::now();
@@ -146,6 +145,7 @@ bool session::has_waited_enough() noexcept {
   return now - *interrupted_since_ > patience;
 }
 
+// No time is too short for one round, of which `done` says how many there have been.
 bool session::over(std::uint64_t done) const noexcept {
   return finished() || (done > 0 && clock::now() >= deadline_);
 }
