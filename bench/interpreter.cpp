@@ -38,7 +38,7 @@ class interpreted {
       round_.begin(++number_, 1);
       files_.reset(round_.bytes());
       co_await round_.run(files_);
-      const auto judged = setup_.judge->of(round_.evidence(), round_.bytes());
+      const auto judged = round_.judged();
       expect(!judged.counts, "the test's condition holds");
     }
   }
