@@ -220,6 +220,7 @@ class Case(unittest.TestCase):
         finished = self.run_program("--dir", self.dir, *arguments, **popen)
         if expect is not None:
             self.assertEqual(finished.status, expect, finished.complaint + finished.text)
+        self.assertGreaterEqual(finished.status, 0, finished.complaint)
         self.assert_nothing_left()
         return finished
 
@@ -259,6 +260,11 @@ class Case(unittest.TestCase):
     def need_ring(self) -> None:
         if not ring_is_available():
             self.skipTest("io_uring cannot be used here")
+
+    def need_no_sanitizer(self, why: str) -> None:
+        """For limits that leave the program enough, and a sanitizer's own needs not."""
+        if re.search(rb"__[atu]b?san_", pathlib.Path(self.program).read_bytes()):
+            self.skipTest(why)
 
     def work_directory(self) -> pathlib.Path | None:
         """The one that a run has made, when it has."""

@@ -980,6 +980,7 @@ class BadDays(Case):
 
     def test_a_limit_on_processes_that_leaves_the_ring_no_thread(self) -> None:
         self.need_ring()
+        self.need_no_sanitizer("a sanitizer looks for leaks in a thread of its own")
         lower = limit(resource.RLIMIT_NPROC, 1)
         nobody = 65534
 
@@ -1071,6 +1072,7 @@ class BadDays(Case):
                     self.assertNotIn("not allowed", run.text)
 
     def test_too_few_open_files_for_an_exploration(self) -> None:
+        self.need_no_sanitizer("a sanitizer looks at memory through descriptors of its own")
         run = self.run_here("--explore", "-m", "sync", expect=3, preexec_fn=limit(resource.RLIMIT_NOFILE, 8))
         self.assert_one_line(run, "ulimit -n")
 
