@@ -35,10 +35,6 @@ std::optional<bool> allowed_by(judgement::standing stands) {
   return stands == judgement::standing::allowed;
 }
 
-bool is_interrupted(const std::atomic<bool>* interrupt) {
-  return interrupt != nullptr && interrupt->load();
-}
-
 executed_schedule schedule_of(const litmus_subject& subject, const executed_run& done) {
   executed_schedule schedule;
   schedule.witness = done.schedule;
@@ -59,7 +55,7 @@ void take_steps(const litmus_subject& subject, executed_schedule& into) {
 // so that has a while of its own.
 executed_schedule again(litmus_subject& subject, const executed_run& found, search_options how) {
   constexpr auto patience = std::chrono::milliseconds(250);
-  if (is_interrupted(how.interrupt)) {
+  if (is_interrupted(how)) {
     how.interrupt = nullptr;
     how.deadline = clock::now() + patience;
   }
@@ -181,19 +177,17 @@ std::optional<explanation> explained(const test& test, const mode& mode,
   how.deadline = clock::now() + options.explain_for;
   explanation_means means;
   means.model = [&](const litmus::test& changed) { return model_of(changed, mode, quick); };
-  means.stopped = [&] {
-    return is_interrupted(options.interrupt) || clock::now() >= *how.deadline;
-  };
+  means.stopped = [&] { return is_interrupted(how) || is_out_of_time(how); };
   means.search = [&](const litmus::test& changed, std::shared_ptr<const model_result> model) {
     return explored(changed, mode, dir, options.ring, how, std::move(model));
   };
   explanation found;
-  if (is_interrupted(options.interrupt)) {
+  if (is_interrupted(how)) {
     found.complete = false;
   } else {
     found = explain(test, mode, *result.violation, means);
   }
-  found.interrupted = !found.complete && is_interrupted(options.interrupt);
+  found.interrupted = !found.complete && is_interrupted(how);
   return found;
 }
 

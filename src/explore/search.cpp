@@ -11,13 +11,6 @@ namespace filemap {
 
 namespace {
 
-bool is_interrupted(const search_options& options) {
-  return options.interrupt != nullptr && options.interrupt->load();
-}
-bool is_out_of_time(const search_options& options) {
-  return options.deadline && clock::now() >= *options.deadline;
-}
-
 void keep_better(std::optional<executed_run>& best, const executed_run& found) {
   if (!best || is_better(found.schedule, best->schedule)) best = found;
 }
@@ -108,6 +101,13 @@ class searching {
 };
 
 }  // namespace
+
+bool is_interrupted(const search_options& options) noexcept {
+  return options.interrupt != nullptr && options.interrupt->load();
+}
+bool is_out_of_time(const search_options& options) {
+  return options.deadline && clock::now() >= *options.deadline;
+}
 
 executed_run execute(subject& what, chooser& by, const search_options& options) {
   executed_run done;

@@ -23,6 +23,9 @@ struct search_options {
   std::optional<instant> deadline = {};          ///< likewise, then
 };
 
+bool is_interrupted(const search_options& options) noexcept;
+bool is_out_of_time(const search_options& options);
+
 /// One run under a chooser.
 struct executed_run {
   std::optional<ending> end;  ///< none: it was given up or stopped

@@ -10,9 +10,8 @@ namespace filemap {
 
 bool breaks_link(const io_op& op) noexcept {
   if (op.record.res < 0) return true;
-  const auto code = op.request.code;
-  const bool moves_bytes = code == opcode::read || code == opcode::write;
-  return moves_bytes && static_cast<std::uint32_t>(op.record.res) < op.request.size;
+  return moves_bytes(op.request.code) &&
+         static_cast<std::uint32_t>(op.record.res) < op.request.size;
 }
 
 void sequencer::place(io_op& op, op_queue& next) noexcept {

@@ -230,7 +230,7 @@ class uring_engine final : public engine {
     return in_ring_.empty();
   }
   static bool may_block_for_ever(const io_request& request) noexcept {
-    if (request.code != opcode::read && request.code != opcode::write) return false;
+    if (!moves_bytes(request.code)) return false;
     struct stat status {};
     return ::fstat(request.fd, &status) == 0 && !S_ISREG(status.st_mode) &&
            !S_ISBLK(status.st_mode);
@@ -310,18 +310,16 @@ class uring_engine final : public engine {
   std::array<bool, opcode_count> plain_opcodes() const noexcept {
     std::array<bool, opcode_count> plain{};
     for (const auto& row : op_table) {
-      const bool has_cursor = row.code == opcode::read || row.code == opcode::write;
       const auto code = static_cast<std::size_t>(row.code);
       plain.at(code) = row.kind != op_kind::wait && !by_system_call_.at(code) &&
-                       (!has_cursor || features_.cursor);
+                       (!moves_bytes(row.code) || features_.cursor);
     }
     return plain;
   }
   bool by_system_call(const io_op& op) const noexcept {
     if (op.way.stalling) return false;
     const auto& r = op.request;
-    const bool at_the_cursor =
-        r.offset == at_cursor && (r.code == opcode::read || r.code == opcode::write);
+    const bool at_the_cursor = r.offset == at_cursor && moves_bytes(r.code);
     return by_system_call_[static_cast<std::size_t>(r.code)] ||
            (at_the_cursor && !features_.cursor);
   }

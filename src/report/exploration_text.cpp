@@ -11,7 +11,6 @@
 #include "report/styled_text.hpp"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -177,9 +176,8 @@ class writer : styled_text {
     line("Observation {}/{} {} {} {}", test.name, result.mode.name,
          litmus::frequency_word(result.violating, result.schedules), result.violating,
          result.schedules - result.violating);
-    std::set<litmus::excess> noted;
-    for (const auto& [state, taken] : result.exceeding) noted.insert(taken.begin(), taken.end());
-    for (const auto excess : noted) wrapped("Note          ", to_string(excess), 14);
+    for (const auto excess : noted(result.exceeding))
+      wrapped("Note          ", to_string(excess), 14);
   }
 
   void remarks(const exploration_run& run, const exploration_result& result) {

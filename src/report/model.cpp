@@ -1,8 +1,7 @@
 #include "base/units.hpp"
+#include "report/names.hpp"
 #include "report/report.hpp"
 #include "report/styled_text.hpp"
-
-#include <set>
 
 namespace filemap {
 
@@ -38,11 +37,9 @@ class model_writer : styled_text {
  private:
   // Where some of what is allowed is more than is promised.
   void notes(const litmus::model_result& result) {
-    std::set<litmus::excess> noted;
-    for (const auto& [state, excesses] : result.exceeding) {
-      noted.insert(excesses.begin(), excesses.end());
+    for (const auto excess : noted(result.exceeding)) {
+      wrapped("    Note: ", to_string(excess), 6);
     }
-    for (const auto excess : noted) wrapped("    Note: ", to_string(excess), 6);
   }
 };
 

@@ -15,6 +15,7 @@
 // The slices of a track must nest, or Perfetto drops some (github.com/google/perfetto/issues/4280).
 // Operations overlap as they like, so such a track has as many lanes as it needs.
 
+#include "report/json_parts.hpp"
 #include "report/names.hpp"
 #include "report/report.hpp"
 
@@ -29,13 +30,11 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 namespace filemap {
 
 namespace {
 
-using json = nlohmann::ordered_json;
 using litmus::mode_result;
 using litmus::round_trace;
 using litmus::step;

@@ -48,6 +48,11 @@ constexpr bool is_wait(opcode code) noexcept {
   return code == opcode::read_event || code == opcode::sleep;
 }
 
+/// Its result is a count of bytes, and it may go to the cursor.
+constexpr bool moves_bytes(opcode code) noexcept {
+  return code == opcode::read || code == opcode::write;
+}
+
 /// Positions that are not offsets. `at_end` needs a descriptor opened with O_APPEND.
 inline constexpr std::int64_t at_cursor = -1;
 inline constexpr std::int64_t at_end = -2;
