@@ -1,9 +1,19 @@
 // Which order a bad schedule lacked, and the smallest changes of the test that make it.
 //
-// First what was acknowledged early: an operation executed after one that the program orders behind
-// it. Its change is a flush, before the first statement that needs the write to have executed. Then
-// every pair of operations of which one changes what the other reads or changes, and that the
-// program does not order: a batch becomes a link, or one process notifies and the other waits.
+// An order is of two statements, by their places in the program: also of what has no operation, as
+// a close that is acknowledged early, or what found its handle closed. There are three kinds:
+//
+// - what was acknowledged early: an operation executed after one that the program orders behind it.
+//   A flush mends that, before the first statement that needs the write to have executed, or one
+//   of each write that may be in flight then;
+// - two members of a batch: it becomes a link, or one that goes on behind a failure;
+// - two statements that the program does not order: one process notifies and the other waits. If
+//   there may be a write in flight then, it may have to be flushed before the notification.
+//
+// Best first: the change that adds the fewest statements, then the one whose two conflict by the
+// same handle, then by the same file, then the weakest order: what comes early in its process need
+// wait for less, and what comes late keeps less waiting. An order that is stronger than one that
+// mends is none of its own.
 //
 // A change must not hide the bad state: one that makes a change of a file wait for a look at it
 // keeps the look from what it could have seen, and mends nothing. And it must be a program: the
@@ -19,7 +29,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
+#include <set>
+#include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -48,6 +62,21 @@ statement statement_of(verb what, std::size_t operand) {
   return made;
 }
 
+struct insertion {
+  std::size_t process;
+  std::size_t at;
+  statement added;
+};
+
+// Each where the test was before the others; those of one place in their order.
+void insert_all(test& test, std::vector<insertion> added) {
+  std::stable_sort(added.begin(), added.end(),
+                   [](const auto& one, const auto& other) { return one.at < other.at; });
+  for (auto one = added.rbegin(); one != added.rend(); ++one) {
+    insert(test, one->process, one->at, one->added);
+  }
+}
+
 bool is_sync(verb verb) noexcept {
   return verb == verb::fsync || verb == verb::fdatasync || verb == verb::sync_range;
 }
@@ -57,6 +86,22 @@ struct taken_step {
   const step* taken;
   std::size_t index;  // in the schedule's steps
   litmus::place where;
+};
+
+// One that is to be tried. It is made when its turn comes: of a large test there are many.
+struct possible_change {
+  enum class kind { flush, link, hardlink, notify } what = kind::flush;
+  const taken_step* earlier = nullptr;
+  const taken_step* later = nullptr;
+  std::vector<const taken_step*> flushed;  // writes
+  bool at_once = false;                    // flushed right behind the write
+  std::size_t added = 1;                   // statements
+  enum class closeness { direct, same_file, none } shares = closeness::direct;
+
+  auto rank() const {
+    return std::tuple(added, shares, what, earlier->index,
+                      -static_cast<std::ptrdiff_t>(later->index));
+  }
 };
 
 class explainer {
@@ -71,43 +116,123 @@ class explainer {
   }
 
   explanation run() {
-    mend_what_was_acknowledged_early();
-    mend_what_is_unordered();
+    find_what_was_acknowledged_early();
+    find_what_is_unordered();
+    std::stable_sort(changes_.begin(), changes_.end(),
+                     [](const auto& one, const auto& other) { return one.rank() < other.rank(); });
+    for (const auto& change : changes_) {
+      if (found_.mended_by.size() == most_changes) break;
+      if (means_.stopped()) {
+        found_.complete = false;
+        break;
+      }
+      attempt(change);
+    }
     return std::move(found_);
   }
 
  private:
-  std::string name(const taken_step& one) const { return name_of(test_, *one.taken); }
+  using kind = possible_change::kind;
+  using closeness = possible_change::closeness;
 
-  bool goes_on() {
-    const bool enough = found_.mended_by.size() == most_changes;
-    if (!enough && means_.stopped()) found_.complete = false;
-    return !enough && found_.complete;
+  std::string name(const taken_step& one) const { return name_of(test_, *one.taken); }
+  const statement& statement_at(place one) const {
+    return test_.processes[one.process].body[one.at];
   }
 
-  // The first pair whose order mends is the one that was missing.
-  void note(const needed_order& pair, std::optional<mending> mended) {
+  // The first whose order mends is the one that was missing.
+  void attempt(const possible_change& change) {
+    if (has_been_made(change) || hides(change)) return;
+    auto mended = judged(change);
     if (!mended) return;
-    if (!found_.needed) found_.needed = pair;
-    const bool known =
-        std::any_of(found_.mended_by.begin(), found_.mended_by.end(),
-                    [&](const mending& one) { return one.program == mended->program; });
-    if (!known) found_.mended_by.push_back(std::move(*mended));
+    if (!found_.needed) found_.needed = order_of(change);
+    found_.mended_by.push_back(std::move(*mended));
+    made_.push_back(&change);
+  }
+
+  // Does one that mends order less?
+  bool has_been_made(const possible_change& change) const {
+    return std::any_of(made_.begin(), made_.end(), [&](const possible_change* made) {
+      const bool flushes =
+          std::all_of(made->flushed.begin(), made->flushed.end(), [&](const taken_step* write) {
+            return std::count(change.flushed.begin(), change.flushed.end(), write) > 0;
+          });
+      switch (made->what) {
+        case kind::flush:
+          return flushes;
+        case kind::link:
+        case kind::hardlink:
+          return change.what != kind::notify && change.what != kind::flush &&
+                 batch_of(*change.earlier) == batch_of(*made->earlier);
+        default:
+          return flushes && change.what == kind::notify &&
+                 is_or_follows(change.earlier->where, made->earlier->where) &&
+                 is_or_follows(made->later->where, change.later->where);
+      }
+    });
+  }
+  bool is_or_follows(place one, place other) const {
+    return one == other || order_.ordered(other, one);
+  }
+
+  bool hides(const possible_change& change) const {
+    switch (change.what) {
+      case kind::flush:
+        return false;  // what waits longer waits for a write
+      case kind::link:
+      case kind::hardlink:
+        return link_hides(change.earlier->where.process, *batch_of(*change.earlier));
+      default:
+        return order_.hides(change.earlier->where, change.later->where);
+    }
+  }
+
+  needed_order order_of(const possible_change& change) const {
+    const auto* earlier = change.earlier;
+    if (change.what == kind::flush) {
+      return {earlier->index, change.later->index, true,
+              path(*earlier->taken, *change.later->taken), false};
+    }
+    const auto is_flushed = [&](const taken_step* write) {
+      return std::count(change.flushed.begin(), change.flushed.end(), write) > 0;
+    };
+    const auto begun = has_begun(*change.later);
+    const auto end = is_flushed(earlier) ? earlier->taken->io.returned : has_ended(*earlier);
+    if (end <= begun) {  // so it was another write that was overtaken
+      earlier =
+          *std::find_if(change.flushed.begin(), change.flushed.end(),
+                        [&](const taken_step* write) { return write->taken->io.returned > begun; });
+    }
+    const bool queued_is_enough = !is_flushed(earlier) && order_.acknowledged_early(earlier->where);
+    return {earlier->index, change.later->index, false, {}, queued_is_enough};
   }
 
   // --- acknowledged early
 
-  void mend_what_was_acknowledged_early() {
-    std::vector<std::size_t> tried;  // the writes
-    each_overtaking(
-        schedule_.steps, conflicts(test_), [&](const step& later, const step& earlier, overtaking) {
-          // A member of a batch was not promised to have run.
-          const auto write = index_of(earlier);
-          if (earlier.batched || std::count(tried.begin(), tried.end(), write) > 0) return;
-          tried.push_back(write);
-          if (!goes_on()) return;
-          note({write, index_of(later), true, path(earlier, later)}, flush(steps_[write]));
-        });
+  void find_what_was_acknowledged_early() {
+    std::vector<std::size_t> known;  // the writes
+    const auto found = [&](const step& later, const step& earlier, overtaking) {
+      // A member of a batch was not promised to have run.
+      const auto write = index_of(earlier);
+      if (earlier.batched || std::count(known.begin(), known.end(), write) > 0) return;
+      known.push_back(write);
+      add_flushes(steps_[write], steps_[index_of(later)]);
+    };
+    each_overtaking(schedule_.steps, conflicts(test_), found);
+  }
+  void add_flushes(const taken_step& write, const taken_step& later) {
+    possible_change change;
+    change.earlier = &write;
+    change.later = &later;
+    change.flushed = {&write};
+    changes_.push_back(change);
+    change.at_once = true;
+    changes_.push_back(change);
+    change.at_once = false;
+    change.flushed = may_be_in_flight_after(later);
+    std::erase(change.flushed, &later);
+    change.added = change.flushed.size();
+    if (change.added > 1) changes_.push_back(std::move(change));
   }
 
   std::size_t index_of(const step& step) const {
@@ -144,23 +269,18 @@ class explainer {
     return found == schedule_.steps.end() ? nullptr : &*found;
   }
 
-  std::optional<mending> flush(const taken_step& write) const {
+  // Before which statement it is flushed at the latest.
+  std::optional<std::size_t> first_that_needs(const taken_step& write) const {
     const auto& process = test_.processes[write.where.process];
-    const auto handle = write.taken->what.operand;
-    auto at = after(process, write.where.at);
-    while (at < process.body.size() && !needs_it_executed(write, {write.where.process, at})) ++at;
-    const bool is_needed = at < process.body.size();
-    at = is_needed ? before(process, at) : after(process, write.where.at);
-    auto changed = test_;
-    insert(changed, write.where.process, at, statement_of(verb::flush, handle));
-    const auto place = is_needed ? fmt::format("before {}", name_of(test_, write.where.process, at))
-                                 : fmt::format("after {}", name(write));
-    return judged(changed, fmt::format("{} {}", to_string(test_, {verb::flush, handle}), place));
+    for (auto at = after(process, write.where.at); at < process.body.size(); ++at) {
+      if (needs_it_executed(write, {write.where.process, at})) return before(process, at);
+    }
+    return std::nullopt;
   }
 
   // Somebody is told of it, or it is closed, synced, renamed or looked at past its handle.
   bool needs_it_executed(const taken_step& write, place later) const {
-    const auto& what = test_.processes[later.process].body[later.at];
+    const auto& what = statement_at(later);
     switch (what.what) {
       case verb::notify:
       case verb::close:
@@ -177,53 +297,106 @@ class explainer {
 
   // --- unordered
 
-  void mend_what_is_unordered() {
+  void find_what_is_unordered() {
     for (const auto& earlier : steps_) {
+      if (is_of_an_edge(earlier)) continue;
+      const auto in_flight = may_be_in_flight_after(earlier);
       for (const auto& later : steps_) {
-        if (!may_matter(earlier, later)) continue;
-        if (!goes_on()) return;
-        note({earlier.index, later.index, false, {}},
-             in_one_batch(earlier, later) ? link(earlier) : notify(earlier, later));
+        if (is_of_an_edge(later) || order_.ordered(earlier.where, later.where) ||
+            order_.ordered(later.where, earlier.where)) {
+          continue;
+        }
+        if (earlier.where.process != later.where.process) {
+          add_notifications(earlier, later, in_flight);
+        } else if (batch_of(earlier) != nullptr && earlier.where.at < later.where.at) {
+          add(kind::link, earlier, later, {});
+          add(kind::hardlink, earlier, later, {});
+        }
       }
     }
   }
+  static bool is_of_an_edge(const taken_step& one) {
+    return operand_of(one.taken->what.what) == argument::edge;
+  }
 
-  // Not ordered, both on files, and `later` was there first.
-  bool may_matter(const taken_step& earlier, const taken_step& later) const {
-    const auto& a = *earlier.taken;
-    const auto& b = *later.taken;
-    if (&a == &b || !a.io.complete() || !b.io.complete()) return false;
-    if (is_look(a.what.what) || order_.hides(earlier.where, later.where)) return false;
-    if (a.io.returned < b.io.returned) return false;
-    if (in_one_batch(earlier, later)) return earlier.where.at < later.where.at;
-    return a.process != b.process && !a.happens_before(b) && !b.happens_before(a);
+  void add_notifications(const taken_step& earlier, const taken_step& later,
+                         const std::vector<const taken_step*>& in_flight) {
+    add(kind::notify, earlier, later, {});
+    const bool is_itself = order_.acknowledged_early(earlier.where);
+    if (is_itself) add(kind::notify, earlier, later, {&earlier});
+    if (in_flight.size() > (is_itself ? 1U : 0U)) add(kind::notify, earlier, later, in_flight);
+  }
+
+  // Where `later` came after all that it would wait for, the same schedule is one of the changed
+  // program.
+  void add(kind what, const taken_step& earlier, const taken_step& later,
+           std::vector<const taken_step*> flushed) {
+    auto end = has_ended(earlier);
+    for (const auto* const write : flushed) end = std::max(end, write->taken->io.returned);
+    if (end <= has_begun(later)) return;
+    possible_change change;
+    change.what = what;
+    change.earlier = &earlier;
+    change.later = &later;
+    if (what == kind::notify) change.added = 2 + flushed.size();
+    change.flushed = std::move(flushed);
+    change.shares = shared_by(earlier.where, later.where);
+    changes_.push_back(std::move(change));
+  }
+
+  // For whoever waits for it. A write that is queued has.
+  instant has_ended(const taken_step& one) const {
+    const auto& step = *one.taken;
+    const bool by_operation = step.io.complete() && !order_.acknowledged_early(one.where);
+    return by_operation ? step.io.returned : step.returned;
+  }
+  // As late as nobody could tell.
+  instant has_begun(const taken_step& one) const {
+    const auto& step = *one.taken;
+    const bool by_operation = step.io.complete() && !order_.begins_visibly(one.where);
+    return by_operation ? step.io.returned : step.called;
+  }
+
+  // The same handle, or one cancels the other; a close does nothing to who has another handle.
+  closeness shared_by(place one, place other) const {
+    const auto& a = statement_at(one);
+    const auto& b = statement_at(other);
+    if (cancels(a, other) || cancels(b, one)) return closeness::direct;
+    if (is_look(a.what) && is_look(b.what)) return closeness::none;
+    for (std::size_t i = 0; i < test_.handles.size(); ++i) {
+      const auto handle = static_cast<std::uint8_t>(i);
+      if (touches(test_, a, handle) && touches(test_, b, handle)) return closeness::direct;
+    }
+    const bool closes = a.what == verb::close || b.what == verb::close;
+    return !closes && order_.conflict(one, other) ? closeness::same_file : closeness::none;
+  }
+  static bool cancels(const statement& what, place target) {
+    return what.what == verb::cancel && what.operand == target.process && what.other == target.at;
+  }
+
+  // Acknowledged by the end of `last`, of whichever process.
+  std::vector<const taken_step*> may_be_in_flight_after(const taken_step& last) const {
+    std::vector<const taken_step*> writes;
+    for (const auto& one : steps_) {
+      if (!order_.acknowledged_early(one.where)) continue;
+      const bool is_known =
+          one.where == last.where ||
+          (order_.ordered(one.where, last.where) && !order_.executes_before(one.where, last.where));
+      if (is_known) writes.push_back(&one);
+    }
+    return writes;
   }
 
   const group* batch_of(const taken_step& one) const {
     const auto* const group = group_of(test_.processes[one.where.process], one.where.at);
     return group != nullptr && group->kind == group_kind::batch ? group : nullptr;
   }
-  bool in_one_batch(const taken_step& a, const taken_step& b) const {
-    return a.where.process == b.where.process && batch_of(a) != nullptr &&
-           batch_of(a) == batch_of(b);
-  }
-
-  std::optional<mending> link(const taken_step& member) const {
-    const auto* const batch = batch_of(member);
-    if (link_hides(member.where.process, *batch)) return std::nullopt;
-    auto changed = test_;
-    auto& process = changed.processes[member.where.process];
-    const auto index = batch - test_.processes[member.where.process].groups.data();
-    process.groups[static_cast<std::size_t>(index)].kind = group_kind::link;
-    return judged(changed, fmt::format("link instead of the batch of {}",
-                                       name_of(test_, member.where.process, batch->first)));
-  }
   bool link_hides(std::size_t process, const group& batch) const {
     const auto& body = test_.processes[process].body;
     for (std::size_t look = batch.first; look < std::size_t{batch.first} + batch.count; ++look) {
       if (!is_look(body[look].what)) continue;
       for (auto change = look + 1; change < std::size_t{batch.first} + batch.count; ++change) {
-        if (!is_look(body[change].what) && order_.conflict({process, look}, {process, change})) {
+        if (is_change(body[change].what) && order_.conflict({process, look}, {process, change})) {
           return true;
         }
       }
@@ -231,34 +404,122 @@ class explainer {
     return false;
   }
 
-  std::optional<mending> notify(const taken_step& earlier, const taken_step& later) const {
-    auto changed = test_;
-    std::string edge = "ordered";
-    while (std::find(changed.edges.begin(), changed.edges.end(), edge) != changed.edges.end()) {
-      edge += '_';
-    }
-    const auto number = changed.edges.size();
-    changed.edges.push_back(edge);
-    const auto& first = earlier.where;
-    const auto& second = later.where;
-    insert(changed, first.process, after(changed.processes[first.process], first.at),
-           statement_of(verb::notify, number));
-    insert(changed, second.process, before(changed.processes[second.process], second.at),
-           statement_of(verb::wait, number));
-    return judged(changed, fmt::format("notify({0}) after {1}, wait({0}) before {2}", edge,
-                                       name(earlier), name(later)));
-  }
-
   // --- what comes of a change
 
-  std::optional<mending> judged(const test& changed, std::string change) const {
-    if (refused(changed)) return std::nullopt;
+  std::optional<mending> judged(const possible_change& change) {
+    const auto [changed, description] = made(change);
+    auto program = to_source(changed);
+    if (!tried_.insert(program).second || refused(changed)) return std::nullopt;
     const auto predicted = means_.model(changed);
-    if (!predicted || !predicted->complete || predicted->deadlocks) return std::nullopt;
-    if (counted(changed, predicted->allowed) > 0) return std::nullopt;
+    if (!predicted) return not_judged();
+    if (predicted->deadlocks || counted(changed, predicted->allowed) > 0) return std::nullopt;
+    if (!predicted->complete) return not_judged();
     const auto found = means_.search(changed, predicted);
-    if (!found.complete || found.violating > 0 || found.deadlocks > 0) return std::nullopt;
-    return mending{std::move(change), to_source(changed), found.schedules, found.violating};
+    if (found.violating > 0 || found.deadlocks > 0) return std::nullopt;
+    if (!found.complete) return not_judged();
+    return mending{description, std::move(program), found.schedules, found.violating};
+  }
+  std::nullopt_t not_judged() {
+    found_.complete = false;
+    return std::nullopt;
+  }
+
+  std::pair<test, std::string> made(const possible_change& change) const {
+    switch (change.what) {
+      case kind::flush:
+        return flush(change);
+      case kind::link:
+        return link(*change.earlier, group_kind::link, "link");
+      case kind::hardlink:
+        return link(*change.earlier, group_kind::hardlink, "hardlink");
+      default:
+        return notify(change);
+    }
+  }
+
+  std::pair<test, std::string> flush(const possible_change& change) const {
+    auto changed = test_;
+    std::vector<insertion> added;
+    std::string words;
+    for (const auto* const write : change.flushed) {
+      const auto next = change.at_once ? std::nullopt : first_that_needs(*write);
+      added.push_back(flush_of(*write, next));
+      words += (words.empty() ? "" : ", ") + flushed_where(*write, next);
+    }
+    insert_all(changed, std::move(added));
+    return {std::move(changed), words};
+  }
+  insertion flush_of(const taken_step& write, std::optional<std::size_t> next) const {
+    const auto [process, at] = write.where;
+    return {process, next.value_or(after(test_.processes[process], at)),
+            statement_of(verb::flush, write.taken->what.operand)};
+  }
+  std::string flush_words(const taken_step& write) const {
+    return to_string(test_, {verb::flush, write.taken->what.operand});
+  }
+  // "flush(w) before P0's close(w)"
+  std::string flushed_where(const taken_step& write, std::optional<std::size_t> next) const {
+    const auto place =
+        next ? "before " + name_of(test_, write.where.process, *next) : "after " + name(write);
+    return flush_words(write) + ' ' + place;
+  }
+
+  std::pair<test, std::string> link(const taken_step& member, group_kind kind,
+                                    std::string_view word) const {
+    const auto* const batch = batch_of(member);
+    auto changed = test_;
+    auto& process = changed.processes[member.where.process];
+    const auto index = batch - test_.processes[member.where.process].groups.data();
+    process.groups[static_cast<std::size_t>(index)].kind = kind;
+    return {std::move(changed), fmt::format("{} instead of the batch of {}", word,
+                                            name_of(test_, member.where.process, batch->first))};
+  }
+
+  std::pair<test, std::string> notify(const possible_change& change) const {
+    auto changed = test_;
+    const auto edge = new_name();
+    const auto number = changed.edges.size();
+    changed.edges.push_back(edge);
+    const auto first = change.earlier->where.process;
+    const auto second = change.later->where.process;
+    const auto told = after(test_.processes[first], change.earlier->where.at);
+    std::vector<insertion> added;
+    std::string elsewhere;
+    std::string there;
+    for (const auto* const write : change.flushed) {
+      const auto next = first_that_needs(*write);
+      auto& flush = added.emplace_back(flush_of(*write, next));
+      if (flush.process == first && flush.at >= told) {
+        flush.at = told;
+        there += flush_words(*write) + ", ";
+      } else {
+        elsewhere += flushed_where(*write, next) + ", ";
+      }
+    }
+    added.push_back({first, told, statement_of(verb::notify, number)});
+    added.push_back({second, before(test_.processes[second], change.later->where.at),
+                     statement_of(verb::wait, number)});
+    insert_all(changed, std::move(added));
+    return {std::move(changed),
+            fmt::format("{0}{1}notify({2}) after {3}, wait({2}) before {4}", elsewhere, there, edge,
+                        name(*change.earlier), name(*change.later))};
+  }
+
+  // Nothing of the test is called that.
+  std::string new_name() const {
+    const auto is_taken = [&](const std::string& name) {
+      const auto is_it = [&](const auto& one) { return one.name == name; };
+      const auto has_it = [&](const auto& list) {
+        return std::any_of(list.begin(), list.end(), is_it);
+      };
+      return std::count(test_.edges.begin(), test_.edges.end(), name) > 0 ||
+             std::count(test_.patterns.begin(), test_.patterns.end(), name) > 0 ||
+             has_it(test_.files) || has_it(test_.handles) || has_it(test_.processes) ||
+             has_it(test_.registers);
+    };
+    std::string name = "ordered";
+    while (is_taken(name)) name += '_';
+    return name;
   }
 
   static constexpr std::size_t most_changes = 5;  // more are no help to anybody
@@ -268,6 +529,9 @@ class explainer {
   const explanation_means& means_;
   const program_order order_;
   std::vector<taken_step> steps_;
+  std::vector<possible_change> changes_;
+  std::vector<const possible_change*> made_;  // those that mend
+  std::set<std::string> tried_;               // programs; of the members of a group there is one
   explanation found_;
 };
 

@@ -636,6 +636,182 @@ forbidden (not (P2:d = one[8k]) /\ not (P2:d = two[8k]))
   EXPECT_EQ(why(source, "blocking-pool", {.atomic_writes = true}).changes.size(), 2U);
 }
 
+constexpr const char* stat_beside_append = R"(F first-mover
+"may the stat come first?"
+{ file f = "";  handle w = open f;  handle r = open f; }
+P0 { n = append(w, x[10]); }
+P1 { st = statx(r); }
+exists (P1:st.size = 0)
+)";
+
+TEST(explanation, flushes_before_the_notification_where_writes_are_acknowledged_early) {
+  const auto found = why(stat_beside_append, "tokio-fs");
+  EXPECT_TRUE(found.needed);
+  EXPECT_EQ(found.changes, (changes{"flush(w), notify(ordered) after P0's append(w), wait(ordered) "
+                                    "before P1's statx(r)"}));
+}
+
+TEST(explanation, flushes_all_that_is_in_flight_then_where_it_can_still_be_flushed) {
+  const auto found = why(R"(F flushed
+"three appends through three handles, one of them closed and one of another process"
+{ file f = ""; handle w = open f; handle v = open f; handle x = open f; handle r = open f; }
+P0 { append(x, c[3]); notify(e); }
+P1 { append(w, a[3]); close(w); wait(e); append(v, b[3]); }
+P2 { s = statx(r); }
+forall (P2:s.size = 9)
+)",
+                         "tokio-fs");
+  EXPECT_EQ(found.changes,
+            (changes{"flush(x) before P0's notify(e), flush(w) before P1's close(w), flush(v), "
+                     "notify(ordered) after P1's append(v), wait(ordered) before P2's statx(r)"}));
+}
+
+TEST(explanation, flushes_every_write_that_the_program_orders_before_the_look) {
+  const auto found = why(R"(F both
+"two writes that were acknowledged when they were queued"
+{ file f = ""; handle w = open f; handle v = open f; handle r = open f; }
+P0 { append(w, a[3]); append(v, b[3]); notify(e); }
+P1 { wait(e); s = statx(r); }
+forall (P1:s.size = 6)
+)",
+                         "tokio-fs");
+  EXPECT_EQ(found.changes,
+            (changes{"flush(w) before P0's append(v), flush(v) before P0's notify(e)"}));
+}
+
+// A call of the handle waits for what is queued before it.
+TEST(explanation, asks_for_no_flush_where_a_second_write_has_waited_for_the_first) {
+  const fixture f;
+  const auto test = parse(R"(F second
+"is the first append there?"
+{ file f = ""; handle w = open f; handle r = open f; }
+P0 { append(w, a[3]); append(w, b[3]); }
+P1 { d = read(r, 0, 9); }
+forbidden (P1:d = "")
+)",
+                          "second.litmus");
+  const auto result = f.explored(test, "tokio-fs");
+  ASSERT_TRUE(result.why && result.why->needed);
+  EXPECT_TRUE(result.why->needed->queued_is_enough);
+  ASSERT_EQ(result.why->mended_by.size(), 2U);
+  EXPECT_EQ(result.why->mended_by[0].change,
+            "notify(ordered) after P0's second append(w), wait(ordered) before P1's read(r)");
+  EXPECT_EQ(result.why->mended_by[1].change,
+            "flush(w), notify(ordered) after P0's first append(w), wait(ordered) before P1's "
+            "read(r)");
+}
+
+// It has no operation where it found its handle closed, and neither has a close behind a queue.
+TEST(explanation, of_a_closed_handle_names_the_call_that_found_it_closed) {
+  for (const char* call : {"append(h, a[3])", "write(h, 0, a[3])", "read(h, 0, 3)", "statx(h)",
+                           "fsync(h)", "truncate(h, 3)", "punch(h, 0, 3)", "flush(h)"}) {
+    const auto name = std::string(call).substr(0, std::string_view(call).find('(')) + "(h)";
+    const auto source = std::string(R"(F closed
+"is the handle still open?"
+{ file f = old[3]; handle h = open f; handle w = open f; }
+P0 { t = statx(w); close(h); }
+P1 { s = )") + call + R"(; n = truncate(w, 9); }
+forall (P1:s.res >= 0 /\ P1:n.res = 0)
+)";
+    for (const char* mode : {"uring", "blocking-pool", "sync", "tokio-fs"}) {
+      if (cannot_run(*find_mode(mode))) continue;
+      const auto found = why(source.c_str(), mode);
+      EXPECT_EQ(found.changes, (changes{"notify(ordered) after P1's " + name +
+                                        ", wait(ordered) before P0's close(h)"}))
+          << name << " in " << mode;
+    }
+  }
+}
+
+TEST(explanation, goes_on_behind_a_short_read_where_a_link_would_not) {
+  const auto found = why(R"(F short
+"is the append over before the short read, and the sync done all the same?"
+{ file f = ""; handle w = open f; handle r = open f; }
+P0 { batch { append(w, a[3]); d = read(r, 0, 9); s = fsync(r); } }
+forbidden (P0:d = "" \/ P0:s.res != 0)
+)",
+                         "blocking-pool");
+  EXPECT_EQ(found.changes, (changes{"hardlink instead of the batch of P0's append(w)"}));
+}
+
+TEST(explanation, takes_no_sync_for_a_change_that_a_look_could_have_seen) {
+  const auto found = why(R"(F look-and-sync
+"the sync is of no concern to the look before the append"
+{ file f = ""; handle w = open f; handle r = open f; }
+P0 { d = read(r, 0, 9); append(w, a[3]); }
+P1 { s = statx(r); fsync(r); }
+forbidden (P1:s.size = 0)
+)",
+                         "blocking-pool");
+  EXPECT_EQ(found.changes,
+            (changes{"notify(ordered) after P0's append(w), wait(ordered) before P1's statx(r)"}));
+}
+
+// There who is notified comes after what follows the notification, too.
+TEST(explanation, hides_nothing_behind_a_turn_in_the_mode_sync) {
+  const auto found = why(R"(F turn
+"the stat sees the other append, or not"
+{ file f = ""; handle w = open f; handle v = open f; handle r = open f; }
+P0 { append(w, a[3]); st = statx(r); }
+P1 { append(v, b[3]); }
+forbidden (P0:st.size = 6)
+)",
+                         "sync");
+  EXPECT_TRUE(found.changes.empty());
+}
+
+TEST(explanation, gives_a_turn_to_who_has_none_in_every_schedule_of_the_mode_sync) {
+  const auto found = why(R"(F turn
+"the stat always comes before the append"
+{ file f = ""; handle w = open f; handle r = open f; }
+P0 { notify(go); st = statx(r); }
+P1 { wait(go); append(w, a[3]); }
+forbidden (P0:st.size = 0)
+)",
+                         "sync");
+  EXPECT_FALSE(found.no_order_helps);
+  EXPECT_EQ(found.changes,
+            (changes{"notify(ordered) after P1's append(w), wait(ordered) before P0's statx(r)"}));
+}
+
+TEST(explanation, calls_its_notification_what_nothing_else_is_called) {
+  const auto found = why(R"(F names
+"a pattern and a process have that name"
+{ file f = "";  handle w = open f;  handle r = open f; }
+P0(ordered_) { append(w, ordered[10]); }
+P1 { st = statx(r); }
+forbidden (P1:st.size != 10)
+)",
+                         "blocking-pool");
+  EXPECT_EQ(
+      found.changes,
+      (changes{"notify(ordered__) after P0's append(w), wait(ordered__) before P1's statx(r)"}));
+}
+
+// A weaker one keeps less waiting.
+TEST(explanation, offers_no_order_that_is_stronger_than_one_that_mends) {
+  const auto found = why(R"(F stronger
+"what is the least that the second read has to wait for?"
+{ file f = ""; handle w = open f; handle r = open f; }
+P0 { append(w, a[3]); fsync(w); append(w, b[3]); }
+P1 { c = read(r, 0, 9); d = read(r, 0, 9); }
+forbidden (P1:d = "")
+)",
+                         "blocking-pool");
+  EXPECT_EQ(found.changes, (changes{"notify(ordered) after P0's first append(w), wait(ordered) "
+                                    "before P1's second read(r)"}));
+}
+
+TEST(explanation, of_too_large_a_model_says_that_not_all_was_tried) {
+  const fixture f;
+  exploration_options options;
+  options.model.max_states = 3;
+  const auto result =
+      f.explored(parse(stat_beside_append, "first-mover.litmus"), "tokio-fs", options);
+  ASSERT_TRUE(result.why);
+  EXPECT_FALSE(result.why->complete || result.why->needed);
+}
+
 TEST(explanation, takes_no_longer_than_it_may) {
   const fixture f;
   exploration_options options;

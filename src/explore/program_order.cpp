@@ -18,10 +18,18 @@ bool waits_for_its_write(verb verb) noexcept {
   }
 }
 
+// In the mode sync, where one step goes as far as what does (docs/model.md, rule 5).
+bool takes_a_turn(verb verb) noexcept {
+  return verb == verb::wait || (is_file_operation(verb) && verb != verb::clone);
+}
+
 }  // namespace
 
 program_order::program_order(const test& test, const mode& mode)
-    : test_(test), early_(mode.when == acknowledgement::write_behind), depends_(test, mode) {
+    : test_(test),
+      early_(mode.when == acknowledgement::write_behind),
+      takes_turns_(mode.engine == engine_kind::sync),
+      depends_(test, mode) {
   for (std::size_t p = 0; p < test.processes.size(); ++p) {
     first_.push_back(places_.size());
     for (std::size_t s = 0; s < test.processes[p].body.size(); ++s) places_.push_back({p, s});
@@ -53,8 +61,7 @@ bool program_order::in_one_group(place one, place other) const noexcept {
 
 bool program_order::executes_before(place first, place second) const {
   if (!ordered(first, second)) return false;
-  const auto* const group = group_of(test_.processes[first.process], first.at);
-  if (!early_ || !is_write(at(first).what) || group != nullptr) return true;
+  if (!acknowledged_early(first)) return true;
   const auto handle = named_by(test_, at(first).operand);
   return std::any_of(places_.begin(), places_.end(), [&](place call) {
     return waits_for_its_write(at(call).what) && touches(test_, at(call), handle) &&
@@ -74,14 +81,31 @@ bool program_order::may_overlap(place first, place second) const {
 }
 
 bool program_order::hides(place earlier, place later) const {
+  const auto known = known_with(earlier);
   for (const auto& look : places_) {
-    if (!is_look(at(look).what) || !same_or_ordered(look, earlier)) continue;
+    if (!is_look(at(look).what) || !same_or_ordered(look, known)) continue;
     for (const auto& change : places_) {
-      if (is_look(at(change).what) || !same_or_ordered(later, change)) continue;
+      if (!is_change(at(change).what) || !same_or_ordered(later, change)) continue;
       if (conflict(look, change) && !ordered(look, change)) return true;
     }
   }
   return false;
+}
+
+bool program_order::acknowledged_early(place one) const {
+  if (!early_ || !is_write(at(one).what) || at(one).drain) return false;
+  return group_of(test_.processes[one.process], one.at) == nullptr;
+}
+
+// A notification takes no turn, so who is notified comes after what follows it, too.
+program_order::place program_order::known_with(place earlier) const noexcept {
+  if (!takes_turns_) return earlier;
+  const auto& process = test_.processes[earlier.process];
+  const auto* const group = group_of(process, earlier.at);
+  auto next = group != nullptr ? std::size_t{group->first} + group->count : earlier.at + 1;
+  while (next < process.body.size() && !takes_a_turn(process.body[next].what)) ++next;
+  const bool goes_on = next < process.body.size() && process.body[next].what != verb::wait;
+  return goes_on ? place{earlier.process, next} : earlier;
 }
 
 }  // namespace filemap::litmus

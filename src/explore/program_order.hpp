@@ -32,9 +32,13 @@ class program_order {
   bool conflict(place first, place second) const;
   /// They conflict, and nothing orders them: both may be in flight at once.
   bool may_overlap(place first, place second) const;
-  /// Would a change of a file come to wait for a look at it if `later` waited for `earlier`? Then
-  /// that hides what the look could have seen.
+  /// Would a change of a file come to wait for a look at it if `later` waited for a notification
+  /// after `earlier`? Then that hides what the look could have seen.
   bool hides(place earlier, place later) const;
+  /// A write that returns when it is queued.
+  bool acknowledged_early(place one) const;
+  /// Can others see that it has begun, though it has not executed?
+  bool begins_visibly(place one) const { return depends_.begins_visibly(one.process, one.at); }
 
   const std::vector<place>& places() const noexcept { return places_; }
 
@@ -47,9 +51,12 @@ class program_order {
     return first == second || in_one_group(first, second) || ordered(first, second);
   }
   bool in_one_group(place one, place other) const noexcept;
+  /// What has happened at the least when somebody else knows that `earlier` has.
+  place known_with(place earlier) const noexcept;
 
   const test& test_;
   const bool early_;
+  const bool takes_turns_;  // in the mode sync
   const dependence depends_;
   std::vector<std::size_t> first_;  // by process: the number of its first statement
   std::vector<place> places_;
@@ -58,5 +65,21 @@ class program_order {
 
 /// It looks at a file or a name, and changes neither.
 constexpr bool is_look(verb verb) noexcept { return only_looks(verb) || verb == verb::open; }
+/// It changes what a look can see. (A sync, a close and a dropped cache do not, though their order
+/// may show: who waits with a close for the last use of the handle does what one does.)
+constexpr bool is_change(verb verb) noexcept {
+  switch (verb) {
+    case verb::append:
+    case verb::write:
+    case verb::truncate:
+    case verb::allocate:
+    case verb::punch:
+    case verb::rename:
+    case verb::unlink:
+      return true;
+    default:
+      return false;
+  }
+}
 
 }  // namespace filemap::litmus

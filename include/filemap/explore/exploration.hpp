@@ -57,22 +57,25 @@ struct mending {
   std::uint64_t violating = 0;
 };
 
-/// Two steps of a schedule, by index: `later` executed before `earlier` had, and nothing kept it
-/// from that.
+/// Two steps of a schedule, by index: `later` came before `earlier` had executed, and nothing kept
+/// it from that.
 struct needed_order {
   std::size_t earlier = 0;
   std::size_t later = 0;
   bool acknowledged_early = false;  ///< the program orders them, but `earlier` had not executed
   std::vector<std::size_t> path;    ///< the steps between them by which the program orders them
+  bool queued_is_enough = false;    ///< `earlier` returns early, and need only have done that
 };
 
 /// Why a schedule came to a bad state.
 struct explanation {
   bool no_order_helps = false;         ///< every schedule comes to a bad state
   std::optional<needed_order> needed;  ///< that decides: the first of `mended_by` makes it
-  /// The changes after which the model allows no bad state and the search finds none, best first.
+  /// The changes after which the model allows no bad state and the search finds none, best first;
+  /// at most five. None says no more than that none of those that were tried is one.
   std::vector<mending> mended_by;
-  bool complete = true;      ///< false: not every change was tried, as it would have taken too long
+  /// false: not every change was tried to its end, as it would have taken too long
+  bool complete = true;
   bool interrupted = false;  ///< likewise, as it was interrupted
 };
 
