@@ -30,6 +30,7 @@ json to_json(const litmus::test& test, const litmus::explanation& why,
         {"acknowledged_early", why.needed->acknowledged_early},
         {"before", operation(test, done, why.needed->earlier)},
         {"after", operation(test, done, why.needed->later)},
+        {"queued_is_enough", why.needed->queued_is_enough},
         {"path", list(why.needed->path, [&](auto at) { return operation(test, done, at); })},
     };
   }

@@ -209,9 +209,11 @@ class writer : styled_text {
     } else if (why.interrupted) {
       line("Why   not found before the interrupt");
     } else if (why.complete) {
-      line("Why   no single order between two of its operations prevents it");
+      line(
+          "Why   no single order between two of its operations was found that prevents it without "
+          "hiding it");
     } else {
-      line("Why   not found in the time that was taken for it");
+      line("Why   not found: not every change was tried to its end, for want of time");
     }
     witness(test, done);
     for (const auto& mended : why.mended_by) {
@@ -231,8 +233,10 @@ class writer : styled_text {
     const auto first = name_of(test, earlier);
     const auto second = name_of(test, later);
     if (!order.acknowledged_early) {
+      const bool returns_early = earlier.acknowledged_early() && !earlier.batched;
+      const auto until = order.queued_is_enough ? " queued" : returns_early ? " executed" : "";
       line("Why   Nothing orders {} and {}.", first, second);
-      line("      needed   {} → {}", first, second);
+      line("      needed   {}{} → {}", first, until, second);
       return;
     }
     line("Why   {} was acknowledged when its bytes were queued, not when the kernel had them.",
