@@ -1,6 +1,6 @@
 // Holds the three readers of a test against each other, on tests that are drawn: what a run or a
 // search sees the model has; a search that is complete sees all that whole operations can come to;
-// samples see nothing that it does not; a witness repeats its state.
+// samples see nothing that it does not; a witness repeats its state; what is said to mend does.
 //
 //     agreement [--first SEED] [--tests N] [--seconds S] [--dir DIR]
 //     agreement --show SEED          prints a test, to be looked at
@@ -159,6 +159,24 @@ class comparison_of_readers {
       const auto again = replay(test_, mode_, dir_, found.violation->witness, options).value();
       if (again.state != found.violation->state)
         disagree("a replay saw another state", again.state);
+    }
+    if (found.why) mends(*found.why, options);
+  }
+
+  // What is said to mend is a program, and nothing bad comes of it, in the model and in a search.
+  void mends(const explanation& why, const exploration_options& options) {
+    if (why.mended_by.empty() == why.needed.has_value()) {
+      throw disagreement("an order is needed that nothing makes, or one is made that is not");
+    }
+    for (const auto& one : why.mended_by) {
+      const auto changed = parse(one.program, "mended");
+      if (counted(changed, model(changed, mode_, how_).allowed) > 0) {
+        throw disagreement("the model allows something bad of what is mended by " + one.change);
+      }
+      const auto again = explore(changed, mode_, dir_, options);
+      if (again.violating > 0 || again.deadlocks > 0) {
+        throw disagreement("a search found something bad in what is mended by " + one.change);
+      }
     }
   }
 

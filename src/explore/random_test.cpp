@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace filemap::litmus {
 
@@ -163,14 +164,16 @@ class writer {
     }
   }
 
+  // It looks at everything and asks for one thing: what is bad in every schedule nothing can mend.
   void add_condition() {
-    text_ += "exists (f = \"\" \\/ g = \"\"";
+    std::vector<std::string> atoms = {"f = \"\"", "g = \"\""};
     for (const auto& one : registers_) {
-      add(" \\/ P{}:{}.res = 0", one.process, one.name);
-      if (has_size(one.what)) add(" \\/ P{}:{}.size = 0", one.process, one.name);
-      if (has_data(one.what)) add(" \\/ P{}:{} = \"\"", one.process, one.name);
+      const auto name = fmt::format("P{}:{}", one.process, one.name);
+      atoms.push_back(name + ".res = 0");
+      if (has_size(one.what)) atoms.push_back(name + ".size = 0");
+      if (has_data(one.what)) atoms.push_back(name + " = \"\"");
     }
-    text_ += ")\n";
+    add("exists ({} /\\ ({}))\n", any_of(atoms), fmt::join(atoms, " \\/ "));
   }
 
   std::mt19937_64 random_;
