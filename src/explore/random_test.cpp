@@ -6,6 +6,8 @@
 #include <array>
 #include <iterator>
 #include <random>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -54,11 +56,13 @@ class writer {
 
   std::string size() {
     constexpr std::array sizes = {1, 10, 100, 512, 4096, 5000, 8192};
-    return std::to_string(any_of(sizes));
+    constexpr std::array aligned = {512, 512, 1024, 4096, 8192};
+    return std::to_string(aligned_ ? any_of(aligned) : any_of(sizes));
   }
   std::string offset() {
     constexpr std::array offsets = {0, 0, 0, 10, 100, 4096};
-    return std::to_string(any_of(offsets));
+    constexpr std::array aligned = {0, 0, 0, 512, 4096};
+    return std::to_string(aligned_ ? any_of(aligned) : any_of(offsets));
   }
   std::string data() {
     constexpr std::array from = {0, 0, 0, 10};
@@ -68,15 +72,16 @@ class writer {
   }
 
   void declare() {
+    has_direct_ = one_in(4);
+    aligned_ = has_direct_;
     add("  file f = {};", one_in(3) ? "\"\"" : fmt::format("old[{}]", size()));
     add("  file g = {};\n", one_in(2) ? "none" : fmt::format("other[{}]", size()));
-    const auto flags = [&] { return one_in(8) ? " dsync" : ""; };
-    add("  handle w = open f{};", flags());
+    add("  handle w = {};", with_flags("open f", "w"));
     handles_ = {"w"};
     constexpr std::array origins = {"open f", "open f", "clone w", "reopen w", "w"};
     for (const auto* const name : {"v", "x"}) {
       if (one_in(3)) continue;
-      add("  handle {} = {};", name, any_of(origins));
+      add("  handle {} = {};", name, with_flags(any_of(origins), name));
       handles_.emplace_back(name);
     }
     if (one_in(3)) {
@@ -84,6 +89,21 @@ class writer {
       opens_ = true;
     }
     text_ += '\n';
+  }
+
+  // Another name of w, or of its description, has no flags but w's.
+  std::string with_flags(std::string origin, const char* name) {
+    if (origin == "w" || origin == "clone w") {
+      if (direct_.count("w") > 0) direct_.insert(name);
+      return origin;
+    }
+    if (one_in(8)) origin += " append";
+    if (has_direct_ && one_in(2)) {
+      origin += " direct";
+      direct_.insert(name);
+    }
+    if (one_in(8)) origin += " dsync";
+    return origin;
   }
 
   // From one process to another, at a place of each that is drawn.
@@ -99,7 +119,8 @@ class writer {
     const auto statements = 1 + below(3);
     const auto edge_at = below(statements + 1);
     opener_ = opens_ && process + 1 == processes_;
-    if (opener_) add("r = {}; ", one_in(4) ? "open g" : one_in(3) ? "clone w" : "open f");
+    constexpr std::array opened = {"open f", "open f", "open g", "clone w"};
+    if (opener_) add("r = {}; ", with_flags(any_of(opened), "r"));
     for (std::size_t i = 0; i <= statements; ++i) {
       if (has_edge_ && i == edge_at && process == from_) add("notify(e); ");
       if (has_edge_ && i == edge_at && process == to_) add("wait(e); ");
@@ -150,7 +171,7 @@ class writer {
   std::string text_of(argument argument) {
     switch (argument) {
       case argument::handle:
-        return opener_ && one_in(2) ? "r" : any_of(handles_);
+        return handle();
       case argument::file:
         return one_in(2) ? "f" : "g";
       case argument::to_file:
@@ -162,6 +183,13 @@ class writer {
       default:
         return size();
     }
+  }
+
+  // What is not aligned beside direct I/O is rare, and through a direct handle refused.
+  std::string handle() {
+    std::string name = opener_ && one_in(2) ? "r" : any_of(handles_);
+    aligned_ = direct_.count(name) > 0 || (has_direct_ && !one_in(4));
+    return name;
   }
 
   // It looks at everything and asks for one thing: what is bad in every schedule nothing can mend.
@@ -179,6 +207,7 @@ class writer {
   std::mt19937_64 random_;
   std::string text_;
   std::vector<std::string> handles_;
+  std::set<std::string> direct_;  // handles
   std::vector<named_register> registers_;
   unsigned processes_ = 0;
   unsigned patterns_ = 0;
@@ -186,7 +215,9 @@ class writer {
   unsigned to_ = 0;
   bool has_edge_ = false;
   bool opens_ = false;
-  bool opener_ = false;  // the process that is being written opens `r`
+  bool has_direct_ = false;
+  bool aligned_ = false;  // offsets and sizes, as O_DIRECT asks for
+  bool opener_ = false;   // the process that is being written opens `r`
 };
 
 bool is_valid(const std::string& source) {

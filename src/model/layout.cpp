@@ -212,7 +212,7 @@ void layout::find_neighbours() {
     }
   }
   for (auto& writer : operations) {
-    if (!is_write(writer.what.what)) continue;
+    if (!is_write(writer.what.what) && writer.what.what != verb::allocate) continue;
     writer.in_company = std::any_of(operations.begin(), operations.end(), [&](const auto& each) {
       return touches_contents(each.what.what) && concurrent(writer, each);
     });
@@ -287,8 +287,9 @@ void layout::place(operation& placed, bool atomic) {
     }
   }
   if (verb == verb::truncate && placed.beside_reads) placed.before = new_words(1);
-  const bool in_steps =
-      placed.moved != no_word || placed.start != no_word || (copies(verb) && placed.beside_reads);
+  placed.by_extents = verb == verb::allocate && placed.in_company;
+  const bool in_steps = placed.moved != no_word || placed.start != no_word || placed.by_extents ||
+                        (copies(verb) && placed.beside_reads);
   if (in_steps) writers.push_back(index);
   if (verb == verb::read && placed.beside_writes) {
     readers.push_back(index);

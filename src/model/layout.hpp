@@ -16,6 +16,8 @@ using word = std::uint16_t;
 inline constexpr word no_word = std::numeric_limits<word>::max();
 /// Bytes: what is copied at a time (docs/model.md, rule 6).
 inline constexpr std::uint64_t page_size = 4096;
+/// Bytes: the smallest block that ext4 has, of which an extent has some (rule 12).
+inline constexpr std::uint64_t block_size = 1024;
 
 /// One statement of the test, and which words of a state are its own.
 struct operation {
@@ -32,6 +34,7 @@ struct operation {
   bool alone = false;         ///< no step of another can meddle between its call and its effect
   bool beside_reads = false;  ///< a read may copy what it is just changing
   bool in_company = false;    ///< another may look at its file, or change it, while it is under way
+  bool by_extents = false;    ///< an allocate: the size grows in steps that others may see
   bool beside_writes = false;  ///< of a read: the file may change while it is under way
   bool syncs = false;          ///< a write, before it returns
   bool may_fail = false;       ///< a sync beside whose file direct and buffered writes collide

@@ -719,10 +719,18 @@ bool machine::truncate(const operation& op, word file) {
   return true;
 }
 
+// ext4 raises the size with each extent that it has found (ext4_alloc_file_blocks), others at once.
 bool machine::allocate(const operation& op, word file) {
-  if (is_locked(op, file)) return false;
+  if (phase_of(op) == phase::submitted && is_locked(op, file)) return false;
   const auto end = op.what.offset + op.what.size;
-  set_contents(file, resized(op, file, std::max(size_of(file), end)));
+  const auto size = size_of(file);
+  if (op.by_extents && size < end) {
+    const auto block = std::max(size, op.what.offset) / block_size;
+    set_contents(file, resized(op, file, std::min((block + 1) * block_size, end)));
+    set_phase(op, phase::executing);
+    return true;
+  }
+  set_contents(file, resized(op, file, std::max(size, end)));
   return complete(op, {});
 }
 

@@ -263,6 +263,28 @@ exists (P0:st.size = 10 /\ P0:d = old[10] /\ f = old[4]))");
                  "f=old[2] zeros[2];"});
 }
 
+TEST(files, an_allocation_raises_the_size_block_by_block) {
+  const auto t = program(R"(F extents "?"
+{ file f = old[100]; handle w = open f; handle r = open f; }
+P0 { allocate(w, 1k, 2000); }
+P1 { one = statx(r); two = statx(r); }
+P2 { append(w, a[1]); }
+exists (P1:one.size = 0 /\ P1:two.size = 0 /\ f = ""))");
+  const auto seen = outcomes(t, "uring");
+  const auto is_seen = [&](std::string_view sizes) {
+    return std::any_of(seen.begin(), seen.end(), [&](const std::string& state) {
+      return state.find(sizes) != std::string::npos;
+    });
+  };
+  EXPECT_TRUE(is_seen("P1:one.size=2048; P1:two.size=3024;"));
+  EXPECT_TRUE(is_seen("P1:one.size=100; P1:two.size=2048;"));
+  EXPECT_FALSE(is_seen("size=1024;"));
+  EXPECT_FALSE(is_seen("size=2049;"));  // it keeps the append out
+  for (const auto& state : outcomes(t, "sync")) {
+    EXPECT_EQ(state.find("size=2048;"), std::string::npos) << state;
+  }
+}
+
 TEST(files, names_move_and_files_live_on_through_handles) {
   const auto t = program(R"(F names "?"
 { file f = old[10]; file g = none; handle early; handle late; }
