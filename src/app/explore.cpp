@@ -27,10 +27,10 @@ litmus::exploration_options exploration_options_of(const options& asked,
   return options;
 }
 
-// Of what is being handled: what failed, as one line. `dir`: the one that was asked for.
-std::string describe_failure(const std::filesystem::path& dir) {
+// What failed, as one line. `dir`: the one that was asked for.
+std::string describe(const std::exception_ptr& failure, const std::filesystem::path& dir) {
   try {
-    throw;
+    std::rethrow_exception(failure);
   } catch (const litmus::operation_failed& error) {
     return describe_failed_operation(error.seen(), dir);
   } catch (const std::system_error& error) {
@@ -48,11 +48,12 @@ explored_mode explore_mode(const options& asked, const litmus::test& test, const
   explored_mode explored{mode, "", "", std::nullopt};
   try {
     explored.result = litmus::explore(test, mode, dir, options);
+    if (explored.result->failed) explored.failure = describe(explored.result->failed, asked.dir);
   } catch (const unsupported& error) {
     explored.cannot_run = error.what();
     spdlog::info("{} cannot run: {}", mode.name, explored.cannot_run);
   } catch (...) {
-    explored.failure = describe_failure(asked.dir);
+    explored.failure = describe(std::current_exception(), asked.dir);
   }
   return explored;
 }
@@ -91,7 +92,7 @@ replayed_run run_replay(const options& asked, const work_directory& directory,
   } catch (const unsupported&) {
     throw;
   } catch (...) {
-    throw std::runtime_error(describe_failure(asked.dir));
+    throw std::runtime_error(describe(std::current_exception(), asked.dir));
   }
   run.interrupted = interrupt.load();
   return run;

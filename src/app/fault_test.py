@@ -181,6 +181,27 @@ class Faults(Case):
             rounds = [mode["rounds"] for ran in result["runs"] for mode in ran["modes"]]
             self.assertEqual(rounds, [ROUNDS] * 2 * len(self.modes), said)
 
+    def test_a_failure_loses_nothing_that_a_search_has_found(self) -> None:
+        source = pathlib.Path(self.files, "orders.litmus")
+        source.write_text(
+            'F orders "in which order?"\n'
+            '{ file f = ""; handle w = open f; handle r = open f; }\n'
+            "P0 { append(w, a[1]); append(w, b[1]); append(w, c[1]); }\n"
+            "P1 { n = statx(r); m = statx(r); }\n"
+            "forbidden (P1:n.size = 1)\n",
+            encoding="ascii",
+        )
+        self.commands = {"explore": [str(source), "--mode", "sync", "--explore", "--json", self.report]}
+        every = self.numbers("explore", "openat")
+        run = self.traced("explore", "trace=openat", Fault("openat", "EMFILE", every[len(every) // 2]).inject)
+        self.assertEqual(run.status, 3, run.complaint)
+        mode = json.loads(pathlib.Path(self.report).read_text(encoding="utf-8"))["tests"][0]["modes"][0]
+        self.assertIn("Too many open files", mode["failure"])
+        self.assertGreater(mode["result"]["schedules"], 0)
+        self.assertFalse(mode["result"]["complete"])
+        self.assertIn("ended by a failure", run.text)
+        self.assertIn("Replay ", run.text)
+
     def inject_all(self, call: str) -> None:
         numbers = {command: self.numbers(command, call) for command in self.commands}
         if not any(numbers.values()):

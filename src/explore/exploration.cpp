@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <stdexcept>
 #include <utility>
 
@@ -78,6 +79,17 @@ std::shared_ptr<const model_result> model_of(const test& test, const mode& mode,
   }
 }
 
+// What goes on with it fails for the same reasons as the search.
+template <typename Function>
+void keeping_what_was_found(exploration_result& result, Function go_on) {
+  if (result.failed) return;
+  try {
+    go_on();
+  } catch (...) {
+    result.failed = std::current_exception();
+  }
+}
+
 exploration_result explored(const test& test, const mode& mode, const std::filesystem::path& dir,
                             const uring_options& ring, const search_options& how,
                             std::shared_ptr<const model_result> model) {
@@ -89,6 +101,7 @@ exploration_result explored(const test& test, const mode& mode, const std::files
         "of " +
         dir.string());
   }
+  if (found.failed && found.schedules == 0) std::rethrow_exception(found.failed);
   exploration_result result;
   result.engine = subject.traits();
   result.schedules = found.schedules;
@@ -98,6 +111,7 @@ exploration_result explored(const test& test, const mode& mode, const std::files
   result.sampled = found.sampled;
   result.complete = found.complete;
   result.interrupted = found.interrupted;
+  result.failed = found.failed;
   result.spent = found.spent;
   for (const auto& [number, schedules] : found.states) {
     const auto& state = subject.state(number);
@@ -106,10 +120,14 @@ exploration_result explored(const test& test, const mode& mode, const std::files
     if (!allowed) result.not_judged.insert(state);
     if (allowed == false) result.not_allowed.insert(state);
   }
-  if (found.to_bad) {
-    result.violation = again(subject, smallest(subject, *found.to_bad, how), how);
-  }
-  if (found.to_deadlock) result.deadlock = again(subject, *found.to_deadlock, how);
+  if (found.to_bad) result.violation = schedule_of(subject, *found.to_bad);
+  if (found.to_deadlock) result.deadlock = schedule_of(subject, *found.to_deadlock);
+  keeping_what_was_found(result, [&] {
+    if (found.to_bad) {
+      result.violation = again(subject, smallest(subject, *found.to_bad, how), how);
+    }
+    if (found.to_deadlock) result.deadlock = again(subject, *found.to_deadlock, how);
+  });
   return result;
 }
 
@@ -181,7 +199,9 @@ std::optional<explanation> explained(const test& test, const mode& mode,
   means.model = [&](const litmus::test& changed) { return model_of(changed, mode, quick); };
   means.stopped = [&] { return is_interrupted(how) || is_out_of_time(how); };
   means.search = [&](const litmus::test& changed, std::shared_ptr<const model_result> model) {
-    return explored(changed, mode, dir, options.ring, how, std::move(model));
+    auto result = explored(changed, mode, dir, options.ring, how, std::move(model));
+    if (result.failed) std::rethrow_exception(result.failed);
+    return result;
   };
   explanation found;
   if (is_interrupted(how)) {
@@ -207,7 +227,10 @@ exploration_result explore(const test& test, const mode& mode, const std::filesy
     if (model != nullptr && *found) compare_with_model(run, *model, **found);
   }
   result.not_searched = not_searched(run, plain);
-  if (result.violation) result.why = explained(run, plain, dir, options, result);
+  if (result.violation) {
+    keeping_what_was_found(result,
+                           [&] { result.why = explained(run, plain, dir, options, result); });
+  }
   return result;
 }
 

@@ -73,6 +73,9 @@ class searching {
       } catch (const diverged&) {
         ++result_.diverged;
         by.begin();
+      } catch (...) {
+        result_.failed = std::current_exception();
+        return false;
       }
     }
     return false;

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <map>
 #include <optional>
 
@@ -47,6 +48,7 @@ struct search_result {
   bool complete = false;        ///< every schedule is equivalent to one of them
   bool interrupted = false;
   bool out_of_time = false;
+  std::exception_ptr failed = nullptr;  ///< what ended it; what was found before is there
   nanoseconds spent{0};
   std::map<std::size_t, std::uint64_t> states;  ///< of which how many schedules came to them
   /// With the fewest detours of those that come to a bad state, then the first of them.
@@ -57,7 +59,7 @@ struct search_result {
 /// Executes every schedule, or where there are more than the limit as many that are drawn.
 ///
 /// A run that diverges is made again, some times; if it goes on to, the search ends there and is
-/// not complete.
+/// not complete. So it does where the subject throws, which has no other run then.
 search_result search(subject& what, const search_options& options);
 
 /// Of a bad run one that is bad too, with as few detours as one gets by leaving out one after the

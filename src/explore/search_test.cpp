@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -249,6 +250,20 @@ TEST(search, does_nothing_any_more_at_its_deadline) {
   EXPECT_TRUE(found.out_of_time);
   EXPECT_FALSE(found.complete || found.interrupted);
   EXPECT_EQ(subject.executed, 0U);
+}
+
+TEST(search, keeps_what_it_has_found_when_the_subject_fails) {
+  steps_in_order subject({1, 1, 1});
+  subject.bad = [](const std::string& order) { return order == "0 1 2"; };
+  subject.after_each = [&] {
+    if (subject.ended == 2) throw std::runtime_error("it has failed");
+  };
+  const auto found = search(subject, {});
+  EXPECT_TRUE(found.failed);
+  EXPECT_FALSE(found.complete);
+  EXPECT_EQ(found.schedules, 2U);
+  ASSERT_TRUE(found.to_bad);
+  EXPECT_EQ(to_string(found.to_bad->schedule), "1");
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ struct explored_mode {
   litmus::mode mode;
   std::string cannot_run;  ///< why this kernel cannot run the mode; else empty
   std::string failure;     ///< what ended it, as one line; else empty
-  std::optional<litmus::exploration_result> result;  ///< where neither did
+  std::optional<litmus::exploration_result> result;  ///< of a failure: what was found before it
 };
 
 struct explored_test {

@@ -142,6 +142,7 @@ class writer : styled_text {
     if (result.deadlock) {
       replay_line("Deadlock", run.asked, explored, mode.mode, *result.deadlock);
     }
+    if (!mode.failure.empty()) line("{} {}", paint("31", "Failed "), mode.failure);
   }
 
   std::string summary(const litmus::test& test, const exploration_result& result) const {
@@ -184,9 +185,10 @@ class writer : styled_text {
     const auto seconds = std::chrono::duration<double>(result.spent).count();
     const auto rate = static_cast<double>(result.schedules + result.cut) / seconds;
     line("Search        {}; {} per second",
-         result.interrupted ? "interrupted"
-         : result.complete  ? "complete"
-                            : "not complete",
+         result.failed        ? "ended by a failure"
+         : result.interrupted ? "interrupted"
+         : result.complete    ? "complete"
+                              : "not complete",
          format_count(static_cast<std::uint64_t>(rate)));
     if (result.sampled > 0) {
       line("              {} drawn by probabilistic concurrency testing, --seed {}",

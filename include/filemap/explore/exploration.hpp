@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -44,8 +45,8 @@ struct executed_schedule {
   bool counts = false;          ///< the state is one that the test asks about as bad
   std::optional<bool> allowed;  ///< by the model; nothing where it cannot say
   bool unreachable = false;     ///< the model has no state that the test asks about as bad
-  /// In the order in which processes began them; of a deadlock those until then. None where it was
-  /// an interrupted search that found it, and it takes too long to execute again.
+  /// In the order in which processes began them; of a deadlock those until then. None where the
+  /// search that found it was interrupted, and it takes too long to execute again, or has failed.
   std::vector<step> steps;
 };
 
@@ -96,7 +97,8 @@ struct exploration_result {
   /// What can happen beside the schedules, as one sentence; empty: nothing.
   std::string not_searched;
   bool interrupted = false;
-  nanoseconds spent{0};  ///< in the search alone
+  std::exception_ptr failed = nullptr;  ///< what ended it, where it had executed a schedule before
+  nanoseconds spent{0};                 ///< in the search alone
 
   std::map<final_state, std::uint64_t> states;  ///< of which how many schedules came to them
   bool judged = false;  ///< the model could say all that is allowed (it has no repeated tests)
@@ -121,7 +123,7 @@ struct exploration_result {
 ///
 /// Throws std::system_error when files cannot be made or the ring fails, `operation_failed` when an
 /// operation does for a reason outside of the test (a full disk), `unsupported` where the mode
-/// cannot run.
+/// cannot run. Once a schedule has been executed that is `failed`, beside what was found.
 exploration_result explore(const test& test, const mode& mode, const std::filesystem::path& dir,
                            const exploration_options& options = {});
 
