@@ -70,11 +70,10 @@ struct insertion {
 
 // Each where the test was before the others; those of one place in their order.
 void insert_all(test& test, std::vector<insertion> added) {
+  std::reverse(added.begin(), added.end());
   std::stable_sort(added.begin(), added.end(),
-                   [](const auto& one, const auto& other) { return one.at < other.at; });
-  for (auto one = added.rbegin(); one != added.rend(); ++one) {
-    insert(test, one->process, one->at, one->added);
-  }
+                   [](const auto& one, const auto& other) { return one.at > other.at; });
+  for (const auto& one : added) insert(test, one.process, one.at, one.added);
 }
 
 bool is_sync(verb verb) noexcept {
