@@ -25,7 +25,8 @@ class search {
       : options_(options), machine_(test, mode, options.atomic_writes, permitted) {}
 
   model_result run() {
-    keep(machine_.start());
+    make(machine_.start());
+    keep_what_is_new();
     while (!to_look_at_.empty() && goes_on()) look_at_next();
     result_.states = seen_.size();
     result_.complete = result_.why == cut_short::no;
@@ -50,23 +51,37 @@ class search {
     const auto begin = to_look_at_.end() - static_cast<std::ptrdiff_t>(words);
     from_.assign(begin, to_look_at_.end());
     to_look_at_.erase(begin, to_look_at_.end());
-    if (machine_.each_successor(from_.data(), [&](const word* state) { keep(state); })) return;
-    if (machine_.all_have_ended(from_.data())) {
+    if (machine_.each_successor(from_.data(), [&](const word* state) { make(state); })) {
+      keep_what_is_new();
+    } else if (machine_.all_have_ended(from_.data())) {
       result_.allowed.insert(machine_.outcome(from_.data()));
     } else {
       result_.deadlocks = true;
     }
   }
 
-  void keep(const word* state) {
-    if (!seen_.insert(state, machine_.words())) return;
-    to_look_at_.insert(to_look_at_.end(), state, state + machine_.words());
+  void make(const word* state) {
+    made_.insert(made_.end(), state, state + machine_.words());
+    seen_.prefetch(hashes_.emplace_back(state_set::hash_of(state, machine_.words())));
+  }
+
+  void keep_what_is_new() {
+    auto state = made_.cbegin();
+    for (const auto& hash : hashes_) {
+      const auto end = state + static_cast<std::ptrdiff_t>(machine_.words());
+      if (seen_.insert(hash)) to_look_at_.insert(to_look_at_.end(), state, end);
+      state = end;
+    }
+    made_.clear();
+    hashes_.clear();
   }
 
   const model_options options_;
   machine machine_;
   std::vector<word> to_look_at_;  // one state after the other
   std::vector<word> from_;
+  std::vector<word> made_;  // of it, one after the other
+  std::vector<state_set::hash> hashes_;
   state_set seen_;
   std::size_t looked_at_ = 0;
   model_result result_;
