@@ -182,16 +182,13 @@ class Faults(Case):
             self.assertEqual(rounds, [ROUNDS] * 2 * len(self.modes), said)
 
     def test_a_failure_loses_nothing_that_a_search_has_found(self) -> None:
-        source = pathlib.Path(self.files, "orders.litmus")
-        source.write_text(
-            'F orders "in which order?"\n'
-            '{ file f = ""; handle w = open f; handle r = open f; }\n'
-            "P0 { append(w, a[1]); append(w, b[1]); append(w, c[1]); }\n"
-            "P1 { n = statx(r); m = statx(r); }\n"
-            "forbidden (P1:n.size = 1)\n",
-            encoding="ascii",
+        orders = self.write_test_of(
+            "orders",
+            'file f = ""; handle w = open f; handle r = open f;',
+            "P0 { append(w, a[1]); append(w, b[1]); append(w, c[1]); }\nP1 { n = statx(r); m = statx(r); }",
+            "forbidden (P1:n.size = 1)",
         )
-        self.commands = {"explore": [str(source), "--mode", "sync", "--explore", "--json", self.report]}
+        self.commands = {"explore": [orders, "--mode", "sync", "--explore", "--json", self.report]}
         every = self.numbers("explore", "openat")
         run = self.traced("explore", "trace=openat", Fault("openat", "EMFILE", every[len(every) // 2]).inject)
         self.assertEqual(run.status, 3, run.complaint)
