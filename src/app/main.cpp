@@ -148,10 +148,11 @@ class ending {
   int status_;
 };
 
+using output_files = std::vector<std::pair<const exporter*, std::unique_ptr<output_file>>>;
+
 // Before the first round, or what was run for could not be kept.
-std::vector<std::pair<const exporter*, std::unique_ptr<output_file>>> open_outputs(
-    const options& asked) {
-  std::vector<std::pair<const exporter*, std::unique_ptr<output_file>>> files;
+output_files open_outputs(const options& asked) {
+  output_files files;
   for (const auto& [form, file] : asked.outputs) {
     files.emplace_back(form, std::make_unique<output_file>(file, "; name a file instead of -"));
   }
@@ -192,21 +193,30 @@ void tell_failures(const std::vector<std::string>& failures) {
   }
 }
 
+// Of a run or a search: as text, in the forms that were asked for, and what failed. `form`: of an
+// exporter, that of these results.
+template <typename Results, typename Form, typename Failures>
+void tell_results(ending& ending, const options& asked, const output_files& files,
+                  const Results& results, Form exporter::*form, Failures failures) {
+  if (!asked.silences_text()) {
+    ending.tell([&] { print_report(text_report(results, in_color(asked)), asked); });
+  }
+  for (const auto& each : files) {
+    ending.tell([&] { each.second->write((each.first->*form)(results)); });
+  }
+  ending.tell([&] { tell_failures(failures()); });
+}
+
 int run(const options& asked) {
-  auto files = open_outputs(asked);
+  const auto files = open_outputs(asked);
   catch_interrupts();
   const work_directory directory(asked.dir);
   remove_when_interrupted_twice(directory.path());
   const auto results = run_all(asked, directory);
 
   ending ending(exit_status_of(results));
-  if (!asked.silences_text()) {
-    ending.tell([&] { print_report(text_report(results, in_color(asked)), asked); });
-  }
-  for (auto& each : files) {
-    ending.tell([&] { each.second->write(each.first->of_runs(results)); });
-  }
-  ending.tell([&] { tell_failures(failures_of(results)); });
+  tell_results(ending, asked, files, results, &exporter::of_runs,
+               [&] { return failures_of(results); });
   ending.remove(directory);
   // The kernel may still use what destructors would free.
   if (results.back().abandoned) ::_exit(ending.status());
@@ -214,20 +224,15 @@ int run(const options& asked) {
 }
 
 int explore(const options& asked) {
-  auto files = open_outputs(asked);
+  const auto files = open_outputs(asked);
   catch_interrupts();
   const work_directory directory(asked.dir);
   remove_when_interrupted_twice(directory.path());
   const auto run = run_exploration(asked, directory, interrupted());
 
   ending ending(exit_status_of(run));
-  if (!asked.silences_text()) {
-    ending.tell([&] { print_report(text_report(run, in_color(asked)), asked); });
-  }
-  for (auto& each : files) {
-    ending.tell([&] { each.second->write(each.first->of_exploration(run)); });
-  }
-  ending.tell([&] { tell_failures(run.failures()); });
+  tell_results(ending, asked, files, run, &exporter::of_exploration,
+               [&] { return run.failures(); });
   ending.remove(directory);
   return ending.status();
 }
