@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdlib>
 #include <new>
 #include <sys/mman.h>
 
@@ -20,8 +19,7 @@ struct huge_page_allocator {
   T* allocate(std::size_t count) {
     const auto size = count * sizeof(T);
     if (size < page) return static_cast<T*>(::operator new(size));
-    void* const memory = std::aligned_alloc(page, (size + page - 1) / page * page);
-    if (memory == nullptr) throw std::bad_alloc();
+    void* const memory = ::operator new(size, alignment);
     ::madvise(memory, size, MADV_HUGEPAGE);  // a kernel without them only takes longer
     return static_cast<T*>(memory);
   }
@@ -29,13 +27,14 @@ struct huge_page_allocator {
     if (count * sizeof(T) < page) {
       ::operator delete(memory);
     } else {
-      std::free(memory);
+      ::operator delete(memory, alignment);
     }
   }
   friend bool operator==(const huge_page_allocator&, const huge_page_allocator&) { return true; }
 
  private:
   static constexpr std::size_t page = std::size_t{2} << 20U;
+  static constexpr std::align_val_t alignment{page};
 };
 
 }  // namespace filemap::litmus

@@ -541,6 +541,16 @@ word machine::changed_by(const operation& op, word file, const piece& part) {
   return derived(derivation(op, from, what), make);
 }
 
+// Returns how much of it has been done with that.
+std::uint64_t machine::do_piece(const operation& op, word file, const piece& part) {
+  set_flux(op, flux::none);
+  const auto changed = changed_by(op, file, part);
+  const auto moved = number_at(op.moved) + part.size;
+  set_number(op.moved, moved);
+  set_contents(file, changed);
+  return moved;
+}
+
 word machine::resized(const operation& op, word file, std::uint64_t size) {
   const auto before = contents_of(file);
   return derived(derivation(op, before, size), [&] {
@@ -572,11 +582,7 @@ bool machine::write(const operation& op, word file, bool fails) {
     set_flux(op, flux::unseen);
     return !fails;
   }
-  set_flux(op, flux::none);
-  const auto changed = changed_by(op, file, part);
-  const auto moved = number_at(op.moved) + part.size;
-  set_number(op.moved, moved);
-  set_contents(file, changed);
+  const auto moved = do_piece(op, file, part);
   meet(op, file, part);
   if (moved < chunk_size(op) && op.moved != no_word) return !fails;
   return complete_write(op, fails);
@@ -676,11 +682,7 @@ bool machine::punch(const operation& op, word file) {
     set_flux(op, flux::unseen);
     return true;
   }
-  set_flux(op, flux::none);
-  const auto changed = changed_by(op, file, part);
-  const auto moved = number_at(op.moved) + part.size;
-  set_number(op.moved, moved);
-  set_contents(file, changed);
+  const auto moved = do_piece(op, file, part);
   if (moved < op.what.size && op.moved != no_word) return true;
   return complete(op, {});
 }

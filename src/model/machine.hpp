@@ -312,6 +312,7 @@ class machine {
   std::uint64_t position_of(const operation& op, word file) const noexcept;
   piece next_piece(const operation& op, word file) const noexcept;
   word changed_by(const operation& op, word file, const piece& part);
+  std::uint64_t do_piece(const operation& op, word file, const piece& part);
   word resized(const operation& op, word file, std::uint64_t size);
   bool complete_write(const operation& op, bool fails);
   bool write(const operation& op, word file, bool fails);
