@@ -45,16 +45,6 @@ namespace {
 
 using place = program_order::place;
 
-// Where a statement can be put so that it is before, or after, that of index `at`: not in a group.
-std::size_t before(const process_declaration& process, std::size_t at) {
-  const auto* const group = group_of(process, at);
-  return group != nullptr ? group->first : at;
-}
-std::size_t after(const process_declaration& process, std::size_t at) {
-  const auto* const group = group_of(process, at);
-  return group != nullptr ? std::size_t{group->first} + group->count : at + 1;
-}
-
 statement statement_of(verb what, std::size_t operand) {
   statement made;
   made.what = what;
@@ -76,10 +66,6 @@ void insert_all(test& test, std::vector<insertion> added) {
   for (const auto& one : added) insert(test, one.process, one.at, one.added);
 }
 
-bool is_sync(verb verb) noexcept {
-  return verb == verb::fsync || verb == verb::fdatasync || verb == verb::sync_range;
-}
-
 // A step that the schedule took, as a statement of the test.
 struct taken_step {
   const step* taken;
@@ -97,6 +83,9 @@ struct possible_change {
   std::size_t added = 1;                   // statements
   enum class closeness { direct, same_file, none } shares = closeness::direct;
 
+  bool flushes(const taken_step* write) const {
+    return std::find(flushed.begin(), flushed.end(), write) != flushed.end();
+  }
   auto rank() const {
     return std::tuple(added, shares, what, earlier->index,
                       -static_cast<std::ptrdiff_t>(later->index));
@@ -152,10 +141,8 @@ class explainer {
   // Does one that mends order less?
   bool has_been_made(const possible_change& change) const {
     return std::any_of(made_.begin(), made_.end(), [&](const possible_change* made) {
-      const bool flushes =
-          std::all_of(made->flushed.begin(), made->flushed.end(), [&](const taken_step* write) {
-            return std::count(change.flushed.begin(), change.flushed.end(), write) > 0;
-          });
+      const bool flushes = std::all_of(made->flushed.begin(), made->flushed.end(),
+                                       [&](const auto* write) { return change.flushes(write); });
       switch (made->what) {
         case kind::flush:
           return flushes;
@@ -192,17 +179,15 @@ class explainer {
       return {earlier->index, change.later->index, true,
               path(*earlier->taken, *change.later->taken), false};
     }
-    const auto is_flushed = [&](const taken_step* write) {
-      return std::count(change.flushed.begin(), change.flushed.end(), write) > 0;
-    };
     const auto begun = has_begun(*change.later);
-    const auto end = is_flushed(earlier) ? earlier->taken->io.returned : has_ended(*earlier);
+    const auto end = change.flushes(earlier) ? earlier->taken->io.returned : has_ended(*earlier);
     if (end <= begun) {  // so it was another write that was overtaken
       earlier =
           *std::find_if(change.flushed.begin(), change.flushed.end(),
                         [&](const taken_step* write) { return write->taken->io.returned > begun; });
     }
-    const bool queued_is_enough = !is_flushed(earlier) && order_.acknowledged_early(earlier->where);
+    const bool queued_is_enough =
+        !change.flushes(earlier) && order_.acknowledged_early(earlier->where);
     return {earlier->index, change.later->index, false, {}, queued_is_enough};
   }
 
@@ -271,8 +256,8 @@ class explainer {
   // Before which statement it is flushed at the latest.
   std::optional<std::size_t> first_that_needs(const taken_step& write) const {
     const auto& process = test_.processes[write.where.process];
-    for (auto at = after(process, write.where.at); at < process.body.size(); ++at) {
-      if (needs_it_executed(write, {write.where.process, at})) return before(process, at);
+    for (auto at = slot_after(process, write.where.at); at < process.body.size(); ++at) {
+      if (needs_it_executed(write, {write.where.process, at})) return slot_before(process, at);
     }
     return std::nullopt;
   }
@@ -450,7 +435,7 @@ class explainer {
   }
   insertion flush_of(const taken_step& write, std::optional<std::size_t> next) const {
     const auto [process, at] = write.where;
-    return {process, next.value_or(after(test_.processes[process], at)),
+    return {process, next.value_or(slot_after(test_.processes[process], at)),
             statement_of(verb::flush, write.taken->what.operand)};
   }
   std::string flush_words(const taken_step& write) const {
@@ -481,7 +466,7 @@ class explainer {
     changed.edges.push_back(edge);
     const auto first = change.earlier->where.process;
     const auto second = change.later->where.process;
-    const auto told = after(test_.processes[first], change.earlier->where.at);
+    const auto told = slot_after(test_.processes[first], change.earlier->where.at);
     std::vector<insertion> added;
     std::string elsewhere;
     std::string there;
@@ -496,7 +481,7 @@ class explainer {
       }
     }
     added.push_back({first, told, statement_of(verb::notify, number)});
-    added.push_back({second, before(test_.processes[second], change.later->where.at),
+    added.push_back({second, slot_before(test_.processes[second], change.later->where.at),
                      statement_of(verb::wait, number)});
     insert_all(changed, std::move(added));
     return {std::move(changed),

@@ -101,11 +101,19 @@ bool program_order::acknowledged_early(place one) const {
 program_order::place program_order::known_with(place earlier) const noexcept {
   if (!takes_turns_) return earlier;
   const auto& process = test_.processes[earlier.process];
-  const auto* const group = group_of(process, earlier.at);
-  auto next = group != nullptr ? std::size_t{group->first} + group->count : earlier.at + 1;
+  auto next = slot_after(process, earlier.at);
   while (next < process.body.size() && !takes_a_turn(process.body[next].what)) ++next;
   const bool goes_on = next < process.body.size() && process.body[next].what != verb::wait;
   return goes_on ? place{earlier.process, next} : earlier;
+}
+
+std::size_t slot_before(const process_declaration& process, std::size_t at) noexcept {
+  const auto* const group = group_of(process, at);
+  return group != nullptr ? group->first : at;
+}
+std::size_t slot_after(const process_declaration& process, std::size_t at) noexcept {
+  const auto* const group = group_of(process, at);
+  return group != nullptr ? std::size_t{group->first} + group->count : at + 1;
 }
 
 }  // namespace filemap::litmus

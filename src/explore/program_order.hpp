@@ -63,23 +63,16 @@ class program_order {
   std::vector<std::bitset<max_processes * max_statements>> before_;
 };
 
+/// Where a statement can be put so that it is before, or after, that of index `at`: not in a group.
+std::size_t slot_before(const process_declaration& process, std::size_t at) noexcept;
+std::size_t slot_after(const process_declaration& process, std::size_t at) noexcept;
+
 /// It looks at a file or a name, and changes neither.
 constexpr bool is_look(verb verb) noexcept { return only_looks(verb) || verb == verb::open; }
 /// It changes what a look can see. (A sync, a close and a dropped cache do not, though their order
 /// may show: who waits with a close for the last use of the handle does what one does.)
 constexpr bool is_change(verb verb) noexcept {
-  switch (verb) {
-    case verb::append:
-    case verb::write:
-    case verb::truncate:
-    case verb::allocate:
-    case verb::punch:
-    case verb::rename:
-    case verb::unlink:
-      return true;
-    default:
-      return false;
-  }
+  return is_groupable(verb) && !only_looks(verb) && !is_sync(verb) && verb != verb::drop_cache;
 }
 
 }  // namespace filemap::litmus

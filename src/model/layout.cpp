@@ -5,14 +5,10 @@
 
 namespace filemap::litmus {
 
-bool is_invisible(verb verb) noexcept {
-  return verb == verb::fsync || verb == verb::fdatasync || verb == verb::sync_range ||
-         verb == verb::drop_cache;
-}
+bool is_invisible(verb verb) noexcept { return is_sync(verb) || verb == verb::drop_cache; }
 
 bool settles(verb verb) noexcept {
-  return verb == verb::read || verb == verb::fsync || verb == verb::fdatasync ||
-         verb == verb::sync_range || verb == verb::truncate || verb == verb::allocate ||
+  return verb == verb::read || is_sync(verb) || verb == verb::truncate || verb == verb::allocate ||
          verb == verb::punch;
 }
 
@@ -189,9 +185,7 @@ void layout::find_collisions() {
   };
   if (!writes(true) || !writes(false)) return;
   for (auto& each : operations) {
-    const auto verb = each.what.what;
-    each.may_fail = verb == verb::fsync || verb == verb::fdatasync || verb == verb::sync_range ||
-                    (each.syncs && !each.queued);
+    each.may_fail = is_sync(each.what.what) || (each.syncs && !each.queued);
     if (each.may_fail) each.alone = false;
   }
 }

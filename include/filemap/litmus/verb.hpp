@@ -150,6 +150,11 @@ constexpr bool is_write(verb verb) noexcept { return traits_of(verb).code == opc
 constexpr bool only_looks(verb verb) noexcept {
   return traits_of(verb).code == opcode::read || traits_of(verb).code == opcode::statx;
 }
+/// Does it make durable what others see already?
+constexpr bool is_sync(verb verb) noexcept {
+  const auto code = traits_of(verb).code;
+  return code == opcode::fsync || code == opcode::fdatasync || code == opcode::sync_range;
+}
 /// May it be a member of a group, drain, and be cancelled? Others use a handle's number when it is
 /// reseated, so what does that stands alone.
 constexpr bool is_groupable(verb verb) noexcept {
