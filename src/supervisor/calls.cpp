@@ -1,0 +1,113 @@
+#include "calls.hpp"
+
+#include <array>
+#include <fcntl.h>
+#include <sys/mman.h>
+
+namespace filemap {
+
+namespace {
+
+using enum operands;
+using enum effect;
+using enum peculiarity;
+
+// The names ending in 64, 2 and _time64 that a 64-bit machine has not are those of 32-bit programs.
+constexpr std::array calls = {
+    call_row{"read", "read", descriptor, looks_at_file, nothing, at_cursor, 2},
+    call_row{"readv", "readv", descriptor, looks_at_file, nothing, at_cursor},
+    call_row{"pread64", "pread", descriptor, looks_at_file, nothing, plain, 2},
+    call_row{"preadv", "preadv", descriptor, looks_at_file},
+    call_row{"preadv2", "preadv2", descriptor, looks_at_file, nothing, at_cursor},
+    call_row{"write", "write", descriptor, changes_file, nothing, at_cursor, 2},
+    call_row{"writev", "writev", descriptor, changes_file, nothing, at_cursor},
+    call_row{"pwrite64", "pwrite", descriptor, changes_file, nothing, plain, 2},
+    call_row{"pwritev", "pwritev", descriptor, changes_file},
+    call_row{"pwritev2", "pwritev2", descriptor, changes_file, nothing, at_cursor},
+    call_row{"copy_file_range", "copy_file_range", descriptors_0_2, looks_at_file, changes_file,
+             at_cursor, 4},
+    call_row{"sendfile", "sendfile", descriptors, changes_file, looks_at_file, at_cursor, 3},
+    call_row{"sendfile64", "sendfile", descriptors, changes_file, looks_at_file, at_cursor, 3},
+    call_row{"lseek", "lseek", descriptor, moves_cursor},
+    call_row{"_llseek", "lseek", descriptor, moves_cursor},
+    call_row{"fsync", "fsync", descriptor, syncs},
+    call_row{"fdatasync", "fdatasync", descriptor, syncs},
+    call_row{"sync_file_range", "sync_file_range", descriptor, syncs},
+    call_row{"syncfs", "syncfs", descriptor, syncs},
+    call_row{"ftruncate", "ftruncate", descriptor, changes_file, nothing, plain, 1},
+    call_row{"ftruncate64", "ftruncate", descriptor, changes_file},
+    call_row{"truncate", "truncate", path, changes_file, nothing, plain, 1},
+    call_row{"truncate64", "truncate", path, changes_file},
+    call_row{"fallocate", "fallocate", descriptor, changes_file, nothing, plain, 3},
+    call_row{"fstat", "fstat", descriptor, looks_at_file},
+    call_row{"fstat64", "fstat", descriptor, looks_at_file},
+    call_row{"stat", "stat", path, looks_at_file},
+    call_row{"stat64", "stat", path, looks_at_file},
+    call_row{"lstat", "lstat", path, looks_at_file},
+    call_row{"lstat64", "lstat", path, looks_at_file},
+    call_row{"newfstatat", "fstatat", at_or_descriptor, looks_at_file},
+    call_row{"fstatat64", "fstatat", at_or_descriptor, looks_at_file},
+    call_row{"statx", "statx", at_or_descriptor, looks_at_file},
+    call_row{"access", "access", path, looks_at_name},
+    call_row{"faccessat", "faccessat", at, looks_at_name},
+    call_row{"faccessat2", "faccessat", at_or_descriptor, looks_at_name},
+    call_row{"readlink", "readlink", path, looks_at_name},
+    call_row{"readlinkat", "readlinkat", at, looks_at_name},
+    call_row{"open", "open", path, looks_at_name, nothing, opens},
+    call_row{"openat", "openat", at, looks_at_name, nothing, opens},
+    call_row{"openat2", "openat", at, looks_at_name, nothing, opens},
+    call_row{"creat", "creat", path, changes_name, nothing, opens},
+    call_row{"close", "close", descriptor, nothing, nothing, closes},
+    call_row{"rename", "rename", paths, changes_name, changes_name},
+    call_row{"renameat", "rename", at_at, changes_name, changes_name},
+    call_row{"renameat2", "rename", at_at, changes_name, changes_name},
+    call_row{"link", "link", paths, looks_at_name, changes_name},
+    call_row{"linkat", "link", at_at, looks_at_name, changes_name},
+    call_row{"symlink", "symlink", second_path, changes_name},
+    call_row{"symlinkat", "symlink", at_1, changes_name},
+    call_row{"unlink", "unlink", path, changes_name},
+    call_row{"unlinkat", "unlink", at, changes_name},
+    call_row{"mkdir", "mkdir", path, changes_name},
+    call_row{"mkdirat", "mkdir", at, changes_name},
+    call_row{"rmdir", "rmdir", path, changes_name},
+    call_row{"getdents64", "getdents", descriptor, lists_directory},
+    call_row{"getdents", "getdents", descriptor, lists_directory},
+    call_row{"flock", "flock", descriptor, locks, nothing, waits},
+    call_row{"fcntl", "fcntl", descriptor, locks, nothing, waits},
+    call_row{"fcntl64", "fcntl", descriptor, locks, nothing, waits},
+    call_row{"mmap", "mmap", mapped_descriptor, nothing, nothing, maps},
+    call_row{"mmap2", "mmap", mapped_descriptor, nothing, nothing, maps},
+    call_row{"io_uring_setup", "io_uring_setup", none, nothing, nothing, submits},
+    call_row{"fork", "fork", none, nothing, nothing, forks},
+    call_row{"vfork", "vfork", none, nothing, nothing, forks},
+    call_row{"clone", "clone", none, nothing, nothing, forks},
+    call_row{"clone3", "clone", none, nothing, nothing, forks},
+    call_row{"sched_getaffinity", "sched_getaffinity", none, nothing, nothing, processors},
+    call_row{"sched_setaffinity", "sched_setaffinity", none, nothing, nothing, processors},
+    call_row{"io_submit", "io_submit", none, nothing, nothing, submits},
+};
+
+constexpr std::uint64_t command = 0xffffffff;  // of fcntl: an int
+
+constexpr std::array conditions = {
+    call_condition{"fcntl", 1, command, F_SETLK},
+    call_condition{"fcntl", 1, command, F_SETLKW},
+    call_condition{"fcntl", 1, command, F_OFD_SETLK},
+    call_condition{"fcntl", 1, command, F_OFD_SETLKW},
+    // F_SETLK and F_SETLKW, and what they are for a file above 2 GiB.
+    call_condition{"fcntl64", 1, command, 6},
+    call_condition{"fcntl64", 1, command, 7},
+    call_condition{"fcntl64", 1, command, 13},
+    call_condition{"fcntl64", 1, command, 14},
+    call_condition{"fcntl64", 1, command, F_OFD_SETLK},
+    call_condition{"fcntl64", 1, command, F_OFD_SETLKW},
+    call_condition{"mmap", 3, MAP_SHARED | MAP_ANONYMOUS, MAP_SHARED},
+    call_condition{"mmap2", 3, MAP_SHARED | MAP_ANONYMOUS, MAP_SHARED},
+};
+
+}  // namespace
+
+std::span<const call_row> all_calls() noexcept { return calls; }
+std::span<const call_condition> call_conditions() noexcept { return conditions; }
+
+}  // namespace filemap

@@ -1,0 +1,474 @@
+#include "supervisor.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <system_error>
+#include <unistd.h>
+#include <utility>
+
+#include <fmt/format.h>
+
+// Of Linux 6.6; older headers have them not.
+#ifndef SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
+#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
+#endif
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
+#endif
+
+namespace filemap {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// How long a look waits for what may be heard in between. A shorter one takes the processor from
+// the command where there are few.
+constexpr nanoseconds between_looks = 50us;
+constexpr nanoseconds nothing_to_do = 20ms;
+
+void look_up(named_file& file, const struct ::stat& status) {
+  file.exists = true;
+  file.is_regular = S_ISREG(status.st_mode);
+  file.device = status.st_dev;
+  file.inode = status.st_ino;
+}
+
+named_file by_descriptor(pid_t thread, std::uint64_t argument, effect what) {
+  const auto fd = static_cast<int>(argument);
+  named_file file;
+  file.by_descriptor = true;
+  file.what = what;
+  struct ::stat status {};
+  const auto link = fmt::format("/proc/{}/fd/{}", thread, fd);
+  if (::stat(link.c_str(), &status) != 0) return file;
+  look_up(file, status);
+  if (file.is_regular || S_ISDIR(status.st_mode)) file.path = path_of_descriptor(thread, fd);
+  return file;
+}
+
+named_file by_path(pid_t thread, int dirfd, std::uint64_t address, effect what) {
+  named_file file;
+  file.what = what;
+  file.path = resolve(thread, dirfd, address);
+  struct ::stat status {};
+  if (!file.path.empty() && ::lstat(file.path.c_str(), &status) == 0) look_up(file, status);
+  return file;
+}
+
+named_file at(pid_t thread, std::uint64_t dirfd, std::uint64_t address, effect what) {
+  return by_path(thread, static_cast<int>(dirfd), address, what);
+}
+
+bool is_vfork(const current_call& call) {
+  constexpr std::uint64_t clone_vfork = 0x4000;
+#ifdef SYS_vfork
+  if (call.number == SYS_vfork) return true;
+#endif
+  if (call.number == SYS_clone) return (call.arguments[0] & clone_vfork) != 0;
+  return call.number ==
+         SYS_clone3;  // its flags are in memory, and few use it for threads that wait
+}
+
+bool makes_a_thread(const heard_call& call) {
+  std::uint64_t flags = 0;  // of fork and vfork
+  if (call.row->name == "clone") flags = call.arguments[0];
+  if (call.row->name == "clone3") read_memory(call.thread, call.arguments[0], &flags, sizeof flags);
+  return (flags & CLONE_THREAD) != 0;
+}
+
+// What an open's flags do to the name and to the file.
+void understand_flags(heard_call& call) {
+  auto flags = call.arguments[call.row->where == operands::at ? 2 : 1];
+  if (call.row->name == "openat2") {
+    std::uint64_t in_memory = 0;
+    read_memory(call.thread, call.arguments[2], &in_memory, sizeof in_memory);
+    flags = in_memory;
+  }
+  if (call.row->name == "creat") flags = O_CREAT | O_TRUNC | O_WRONLY;
+  call.creates = (flags & O_CREAT) != 0;
+  call.exclusively = call.creates && (flags & O_EXCL) != 0;
+  call.truncates = (flags & O_TRUNC) != 0;
+  if (call.creates) call.first.what = effect::changes_name;
+}
+
+}  // namespace
+
+supervisor::supervisor(supervisor_options options) : options_(std::move(options)) {
+  ::prctl(PR_SET_TIMERSLACK, 1);  // of this thread, whose waits are of microseconds
+  ::sched_getaffinity(0, sizeof all_processors_, &all_processors_);
+  for (int i = 0; i < CPU_SETSIZE; ++i) {
+    if (!CPU_ISSET(i, &all_processors_)) continue;
+    CPU_ZERO(&one_processor_);
+    CPU_SET(i, &one_processor_);
+  }
+}
+
+void supervisor::start() {
+  target_.reset();
+  held_.clear();
+  states_.clear();
+  output_ = {};
+  status_.reset();
+  released_ = 0;
+  noticed_ = {};
+  begun_ = clock::now();
+  ran_before_.reset();
+  target_ = std::make_unique<target>(target::start_options{
+      options_.command, options_.directory, options_.removed, &filter_, &one_processor_});
+  ::ioctl(target_->listener().get(), SECCOMP_IOCTL_NOTIF_SET_FLAGS,
+          SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);  // a kernel before 6.6 only takes longer
+  tree_ = std::make_unique<process_tree>(target_->guardian());
+  lineage_ = std::make_unique<lineage>(target_->guardian());
+}
+
+// --- what is heard
+
+// True: there was something.
+bool supervisor::hear() {
+  seccomp_notif heard{};
+  if (::ioctl(target_->listener().get(), SECCOMP_IOCTL_NOTIF_RECV, &heard) != 0) return false;
+  ran_before_.reset();
+  ++noticed_.heard;
+  heard_call call;
+  call.id = heard.id;
+  call.thread = static_cast<pid_t>(heard.pid);
+  call.row = filter_.row_of(heard.data.arch, heard.data.nr);
+  std::copy(std::begin(heard.data.args), std::end(heard.data.args), call.arguments.begin());
+  if (call.thread == released_) released_ = 0;
+  if (call.row == nullptr) {
+    pass(call.id);
+  } else if (call.row->where == operands::none) {
+    if (!answer_itself(call)) pass(call.id);
+  } else if (understand(call); !keep(call)) {
+    pass(call.id);
+  }
+  return true;
+}
+
+// Of those that name no file. False: the kernel is to.
+bool supervisor::answer_itself(const heard_call& call) {
+  const auto& row = *call.row;
+  if (row.what == peculiarity::submits) {
+    ++noticed_.rings;
+    if (!options_.denies_io_uring || row.name != "io_uring_setup") return false;
+    reply(call.id, ENOSYS, 0);
+    return true;
+  }
+  if (row.what == peculiarity::forks) {
+    if (!makes_a_thread(call)) lineage_->forks(process_of(call.thread));
+    return false;
+  }
+  if (row.name == "sched_setaffinity") {
+    reply(call.id, 0, 0);
+    return true;
+  }
+  const auto size = std::min<std::size_t>(call.arguments[1], sizeof all_processors_);
+  const auto written = write_memory(call.thread, call.arguments[2], &all_processors_, size);
+  if (size == 0 || written != size) return false;
+  reply(call.id, 0, static_cast<std::int64_t>(size));
+  return true;
+}
+
+void supervisor::pass(std::uint64_t id) {
+  seccomp_notif_resp answer{};
+  answer.id = id;
+  answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+  // ENOENT: a signal has ended it, or its thread.
+  ::ioctl(target_->listener().get(), SECCOMP_IOCTL_NOTIF_SEND, &answer);
+}
+
+void supervisor::reply(std::uint64_t id, int error, std::int64_t value) {
+  seccomp_notif_resp answer{};
+  answer.id = id;
+  answer.error = -error;
+  answer.val = error != 0 ? 0 : value;
+  ::ioctl(target_->listener().get(), SECCOMP_IOCTL_NOTIF_SEND, &answer);
+}
+
+void supervisor::understand(heard_call& call) const {
+  const auto& row = *call.row;
+  const auto& to = call.arguments;
+  const auto thread = call.thread;
+  switch (row.where) {
+    case operands::none:
+      break;
+    case operands::descriptor:
+      call.first = by_descriptor(thread, to[0], row.first);
+      break;
+    case operands::descriptors:
+      call.first = by_descriptor(thread, to[0], row.first);
+      call.second = by_descriptor(thread, to[1], row.second);
+      break;
+    case operands::descriptors_0_2:
+      call.first = by_descriptor(thread, to[0], row.first);
+      call.second = by_descriptor(thread, to[2], row.second);
+      break;
+    case operands::mapped_descriptor:
+      call.first = by_descriptor(thread, to[4], row.first);
+      break;
+    case operands::path:
+      call.first = by_path(thread, AT_FDCWD, to[0], row.first);
+      break;
+    case operands::second_path:
+      call.first = by_path(thread, AT_FDCWD, to[1], row.first);
+      break;
+    case operands::paths:
+      call.first = by_path(thread, AT_FDCWD, to[0], row.first);
+      call.second = by_path(thread, AT_FDCWD, to[1], row.second);
+      break;
+    case operands::at:
+      call.first = at(thread, to[0], to[1], row.first);
+      break;
+    case operands::at_or_descriptor:
+      call.first = at(thread, to[0], to[1], row.first);
+      if (call.first.path.empty()) call.first = by_descriptor(thread, to[0], row.first);
+      break;
+    case operands::at_1:
+      call.first = at(thread, to[1], to[2], row.first);
+      break;
+    case operands::at_at:
+      call.first = at(thread, to[0], to[1], row.first);
+      call.second = at(thread, to[2], to[3], row.second);
+      break;
+  }
+  if (row.what == peculiarity::opens) understand_flags(call);
+  if (row.size_at >= 0) call.size = to[static_cast<std::size_t>(row.size_at)];
+}
+
+// True: it is held. A thread has one call: an older one of it has been interrupted by a signal, and
+// this is it again, or another.
+bool supervisor::keep(heard_call call) {
+  if (call.row->what == peculiarity::maps) {
+    if (call.first.is_regular) ++noticed_.shared_maps;
+    return false;
+  }
+  if (call.first.path.empty() && call.second.path.empty()) return false;
+  call.process = process_of(call.thread);
+  call.process_name = lineage_->name_of(call.process);
+  if (hears) hears(call);
+  if (!holds || !holds(call)) return false;
+  const auto older = std::find_if(held_.begin(), held_.end(),
+                                  [&](const heard_call& one) { return one.thread == call.thread; });
+  const bool same = older != held_.end() && older->row == call.row &&
+                    older->first.path == call.first.path && older->arguments == call.arguments;
+  if (same) {
+    older->id = call.id;
+    return true;
+  }
+  if (older != held_.end()) held_.erase(older);
+  call.number = ++noticed_.held;
+  held_.push_back(std::move(call));
+  return true;
+}
+
+// A call whose id is none any more has been interrupted, and will come again if its thread lives.
+void supervisor::drop_what_is_gone() {
+  std::erase_if(held_, [&](const heard_call& call) {
+    auto id = call.id;
+    if (::ioctl(target_->listener().get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0) return false;
+    return std::none_of(states_.begin(), states_.end(), [&](const thread_state& state) {
+      return state.thread == call.thread && state.state != 'Z' && state.state != 'X';
+    });
+  });
+}
+
+// --- rest
+
+bool supervisor::has_heard() const {
+  pollfd event{target_->listener().get(), POLLIN, 0};
+  return ::poll(&event, 1, 0) > 0 && (event.revents & POLLIN) != 0;
+}
+
+// True: something was heard or has ended.
+bool supervisor::wait_for_event(nanoseconds most) {
+  std::array<pollfd, 3> events{{{target_->listener().get(), POLLIN, 0},
+                                {target_->output().get(), POLLIN, 0},
+                                {target_->status().get(), POLLIN, 0}}};
+  if ((events[1].revents & POLLHUP) != 0) events[1].fd = -1;
+  const timespec limit{static_cast<time_t>(most / 1s), static_cast<long>((most % 1s).count())};
+  if (::ppoll(events.data(), events.size(), &limit, nullptr) <= 0) return false;
+  if (events[1].revents != 0) output_.read(target_->output());
+  bool any = events[2].revents != 0;
+  if ((events[0].revents & POLLIN) != 0) any = hear() || any;
+  return any;
+}
+
+bool supervisor::is_held(pid_t thread) const noexcept {
+  return std::any_of(held_.begin(), held_.end(),
+                     [&](const heard_call& call) { return call.thread == thread; });
+}
+
+bool supervisor::can_run(const thread_state& state) const {
+  if (is_held(state.thread)) return false;
+  switch (state.state) {
+    case 'Z':
+    case 'X':
+    case 'T':
+    case 't':
+    case 'I':
+    case 'P':
+      return false;
+    case 'S': {
+      if (state.thread != released_) return false;
+      // It sleeps in the call that was released: it has not ended, unless it waits for a lock.
+      const auto call = call_of(state.thread);
+      return call && call->number == released_number_ && !released_may_wait_;
+    }
+    case 'D': {
+      const auto call = call_of(state.thread);
+      return !call || !is_vfork(*call);
+    }
+    default:
+      return true;
+  }
+}
+
+bool supervisor::is_quiet() {
+  const auto look = [&] {
+    const auto seen = tree_->look();
+    ++noticed_.scans;
+    noticed_.most_threads = std::max(noticed_.most_threads, seen.size());
+    states_.assign(seen.begin(), seen.end());
+    return std::none_of(seen.begin(), seen.end(), [&](const auto& one) { return can_run(one); });
+  };
+  if (!look() || has_heard()) return false;
+  const auto first = states_;
+  if (!look() || states_ != first) return false;
+  const bool all_are_off = std::all_of(states_.begin(), states_.end(), [&](const auto& one) {
+    return one.state != 'S' || is_held(one.thread) || tree_->is_off_processor(one.thread);
+  });
+  return all_are_off && !has_heard();
+}
+
+bool supervisor::is_never_quiet() {
+  std::uint64_t ran = 0;
+  for (const auto& one : states_) ran += one.ran;
+  if (!ran_before_) ran_before_ = ran;
+  return ran > *ran_before_ + static_cast<std::uint64_t>(options_.quiet_bound.count());
+}
+
+bool supervisor::is_over() {
+  if (!status_) status_ = target_->take_status();
+  return status_.has_value();
+}
+
+supervisor::rest supervisor::go_on() {
+  for (;;) {
+    if (options_.interrupt != nullptr && options_.interrupt->load()) return rest::interrupted;
+    if (clock::now() - begun_ > options_.run_timeout) return rest::out_of_time;
+    if (wait_for_event(held_.empty() ? nothing_to_do : between_looks)) {
+      if (is_over()) return rest::over;
+      continue;
+    }
+    if (is_over()) return rest::over;
+    if (held_.empty()) continue;
+    if (is_quiet()) {
+      drop_what_is_gone();
+      if (!held_.empty()) return rest::held;
+    } else if (is_never_quiet()) {
+      ++noticed_.forced;
+      return rest::held;
+    }
+  }
+}
+
+bool supervisor::let_time_pass(nanoseconds patience) {
+  const auto until = clock::now() + patience;
+  const auto before = held_.size();
+  for (auto left = patience; left > 0ns; left = until - clock::now()) {
+    if (options_.interrupt != nullptr && options_.interrupt->load()) return false;
+    wait_for_event(std::min<nanoseconds>(left, nothing_to_do));
+    if (held_.size() > before || is_over()) return true;
+  }
+  return false;
+}
+
+bool supervisor::awaits_time(nanoseconds within) const {
+  const auto running = clock::now() - begun_;
+  return std::any_of(states_.begin(), states_.end(), [&](const thread_state& state) {
+    if (state.state != 'S' || is_held(state.thread)) return false;
+    const auto call = call_of(state.thread);
+    if (!call) return false;
+    // Of one that began before there may be less left than it says, but no less than since the
+    // run's beginning.
+    const auto limit = time_limit_of(state.thread, *call);
+    return limit && *limit <= within + running;
+  });
+}
+
+// --- what is done
+
+void supervisor::put_last(const std::vector<std::uint64_t>& numbers) {
+  for (const auto number : numbers) {
+    const auto found = std::find_if(held_.begin(), held_.end(),
+                                    [&](const heard_call& call) { return call.number == number; });
+    if (found != held_.end()) std::rotate(found, found + 1, held_.end());
+  }
+}
+
+void supervisor::release(std::size_t which) {
+  const auto call = held_[which];
+  held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(which));
+  released_ = call.thread;
+  const auto current = call_of(call.thread);
+  released_number_ = current ? current->number : -1;
+  released_may_wait_ = call.row->what == peculiarity::waits;
+  pass(call.id);
+  ran_before_.reset();
+}
+
+void supervisor::answer(std::size_t which, int error, std::int64_t value) {
+  const auto call = held_[which];
+  held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(which));
+  released_ = 0;
+  reply(call.id, error, value);
+  ran_before_.reset();
+}
+
+command_end supervisor::end() {
+  command_end end;
+  is_over();
+  end.status = status_;
+  end.exec_error = target_->take_exec_error();
+  end.left = target_->end();
+  output_.read(target_->output());
+  end.took = clock::now() - begun_;
+  end.output = output_.text();
+  end.output_size = output_.size();
+  return end;
+}
+
+command_end run_unsupervised(const supervisor_options& options) {
+  target ran({options.command, options.directory, options.removed, nullptr});
+  const auto begun = clock::now();
+  output_tail output;
+  command_end end;
+  while (!end.status && clock::now() - begun <= options.run_timeout) {
+    if (options.interrupt != nullptr && options.interrupt->load()) break;
+    std::array<pollfd, 2> events{
+        {{ran.output().get(), POLLIN, 0}, {ran.status().get(), POLLIN, 0}}};
+    constexpr int patience = 20;  // milliseconds, to look at the interrupt again
+    ::poll(events.data(), events.size(), patience);
+    output.read(ran.output());
+    end.status = ran.take_status();
+  }
+  end.exec_error = ran.take_exec_error();
+  end.left = ran.end();
+  output.read(ran.output());
+  end.took = clock::now() - begun;
+  end.output = output.text();
+  end.output_size = output.size();
+  return end;
+}
+
+}  // namespace filemap

@@ -1,0 +1,183 @@
+#pragma once
+
+// Runs a command whose file system calls it hears of, and holds those that it is asked to hold.
+//
+//     start ─► rest ─► release ─► rest ─► release … rest: over ─► end
+//              └─ no thread of the command can run: each is held, asleep or gone
+//
+// The kernel tells the listener of each call of the filter's before it executes it, and its thread
+// waits for the answer (seccomp_unotify(2)). One that is not held goes on at once. What has been
+// released has ended when its thread has left the call.
+//
+// The command runs on one processor: where two threads can run, which of them takes what first is
+// then the kernel's scheduler's to say, and it says the same each time. (Of 20 runs of a program in
+// Node, whose threads race for their work, 20 went one way; on two processors 13 to 16.) Asked for
+// its processors, it is told of all.
+//
+// Whether a thread can run is read from /proc, twice, with the same result and nothing heard in
+// between: one look lies, as it takes a while. A command that is never quiet is given a bound.
+
+#include "filemap/io/op.hpp"
+
+#include "filter.hpp"
+#include "lineage.hpp"
+#include "process_tree.hpp"
+#include "target.hpp"
+#include "thread_view.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+namespace filemap {
+
+/// A file that a call names.
+struct named_file {
+  std::string path;  ///< from the root; empty: it names none
+  bool by_descriptor = false;
+  bool exists = false;  ///< when it was heard of
+  bool is_regular = false;
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;
+  effect what = effect::nothing;  ///< what the call does to it
+};
+
+/// A system call that has been heard of and not answered.
+struct heard_call {
+  std::uint64_t id = 0;      ///< of the notification: another one when a signal has interrupted it
+  std::uint64_t number = 0;  ///< of those that were held in this run, from 1
+  pid_t thread = 0;
+  pid_t process = 0;
+  std::string process_name;  ///< by its lineage
+  const call_row* row = nullptr;
+  std::array<std::uint64_t, 6> arguments{};
+  named_file first;
+  named_file second;
+  std::optional<std::uint64_t> size;  ///< bytes that it asks for
+  bool creates = false;               ///< may make a file of its name
+  bool exclusively = false;           ///< and must: no two runs need give it one name
+  bool truncates = false;
+};
+
+/// How a run of a command ended.
+struct command_end {
+  std::optional<int> status;  ///< as waitpid(2) has it; nothing: it had not ended in time
+  int exec_error = 0;         ///< an errno: there was nothing to run
+  unsigned left = 0;          ///< processes that were there when it had ended, and were ended
+  std::string output;         ///< the end of it
+  std::uint64_t output_size = 0;
+  nanoseconds took{0};
+};
+
+/// What was noticed of a run, and what it cost.
+struct supervision {
+  std::uint64_t heard = 0;
+  std::uint64_t held = 0;
+  std::uint64_t scans = 0;
+  std::uint64_t forced = 0;       ///< choices that were made though the command was never quiet
+  std::uint64_t rings = 0;        ///< io_uring_setup and io_submit
+  std::uint64_t shared_maps = 0;  ///< of files, which it may change unheard
+  std::size_t most_threads = 0;
+};
+
+struct supervisor_options {
+  std::vector<std::string> command;
+  std::filesystem::path directory;  ///< its TMPDIR, which is there
+  std::filesystem::path removed;    ///< when this process is killed
+  bool denies_io_uring = false;
+  nanoseconds run_timeout = std::chrono::seconds(10);
+  /// A command that has run for so long (on the processor, which others may want too) since it was
+  /// heard of last is never quiet.
+  nanoseconds quiet_bound = std::chrono::milliseconds(20);
+  const std::atomic<bool>* interrupt = nullptr;
+};
+
+class supervisor {
+ public:
+  enum class rest : std::uint8_t {
+    held,         ///< there are calls in `held`
+    over,         ///< the command has ended
+    out_of_time,  ///< it has not, and has had its time
+    interrupted,
+  };
+
+  /// Throws `unsupported`, std::system_error.
+  explicit supervisor(supervisor_options options);
+  supervisor(const supervisor&) = delete;
+  supervisor& operator=(const supervisor&) = delete;
+
+  /// Is the call to be held? It may be asked of any call that names a file.
+  std::function<bool(const heard_call&)> holds;
+  /// Hears of every call that names a file, held or not.
+  std::function<void(const heard_call&)> hears;
+
+  /// Ends the run before, and begins another.
+  void start();
+  /// Goes on until the command is at rest.
+  rest go_on();
+  /// At rest: goes on until a further call is held, or for so long. True: one is.
+  bool let_time_pass(nanoseconds patience);
+  /// The calls that are held, in the order in which they came; until the next that is not const.
+  const std::deque<heard_call>& held() const noexcept { return held_; }
+  /// At rest: does a thread sleep that will go on by itself within so long?
+  bool awaits_time(nanoseconds within) const;
+
+  /// Moves those of these numbers behind the others, in this order.
+  void put_last(const std::vector<std::uint64_t>& numbers);
+  /// Lets the kernel execute one of `held`.
+  void release(std::size_t which);
+  /// Answers one of `held` instead of the kernel: `error` is an errno, or 0.
+  void answer(std::size_t which, int error, std::int64_t value);
+
+  /// Of a run that is over, or is to be.
+  command_end end();
+  const supervision& noticed() const noexcept { return noticed_; }
+
+ private:
+  bool hear();
+  bool answer_itself(const heard_call& call);
+  void pass(std::uint64_t id);
+  void reply(std::uint64_t id, int error, std::int64_t value);
+  void understand(heard_call& call) const;
+  bool keep(heard_call call);
+  void drop_what_is_gone();
+  bool is_quiet();
+  bool can_run(const thread_state& state) const;
+  bool is_held(pid_t thread) const noexcept;
+  bool has_heard() const;
+  bool wait_for_event(nanoseconds most);
+  bool is_over();
+  bool is_never_quiet();
+
+  const supervisor_options options_;
+  const call_filter filter_;
+  cpu_set_t all_processors_{};
+  cpu_set_t one_processor_{};
+  std::unique_ptr<target> target_;
+  std::unique_ptr<process_tree> tree_;
+  std::unique_ptr<lineage> lineage_;
+  std::vector<thread_state> states_;  // at the last rest
+  std::deque<heard_call> held_;
+  pid_t released_ = 0;  // the thread of the call that was released last, which may be in it still
+  long released_number_ = -1;
+  bool released_may_wait_ = false;
+  std::optional<int> status_;
+  instant begun_{};
+  std::optional<std::uint64_t> ran_before_;  // until the last event
+  output_tail output_;
+  supervision noticed_;
+};
+
+/// Runs it to its end, or to the end of its time or an interrupt, without hearing of its calls.
+command_end run_unsupervised(const supervisor_options& options);
+
+}  // namespace filemap

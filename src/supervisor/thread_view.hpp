@@ -1,0 +1,53 @@
+#pragma once
+
+// What /proc and process_vm_readv(2) say of a thread that is held or asleep. All of it may be gone
+// at any moment: then it is empty.
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+namespace filemap {
+
+/// A call in which a thread sleeps, or is held.
+struct current_call {
+  long number = -1;
+  std::array<std::uint64_t, 6> arguments{};
+};
+/// Nothing: it runs, or is gone, or may not be looked at.
+std::optional<current_call> call_of(pid_t thread);
+
+/// "tokio-rt-worker"; at most 15 bytes.
+std::string name_of_thread(pid_t thread);
+/// Its process.
+pid_t process_of(pid_t thread);
+/// 0: it is gone.
+pid_t parent_of(pid_t process);
+/// Of all of its threads, in no order.
+std::vector<pid_t> children_of(pid_t process);
+
+/// As much as can be read of what begins there.
+std::size_t read_memory(pid_t thread, std::uint64_t address, void* into, std::size_t size);
+/// Likewise, the other way.
+std::size_t write_memory(pid_t thread, std::uint64_t address, const void* from, std::size_t size);
+/// To its NUL; at most PATH_MAX bytes.
+std::string read_string(pid_t thread, std::uint64_t address);
+
+/// What a descriptor of it refers to, as a path: " (deleted)" is cut off.
+std::string path_of_descriptor(pid_t thread, int fd);
+/// What the path that stands at the address is for it, from the root: without "." and "..", but
+/// symbolic links are kept. `dirfd` may be AT_FDCWD. Empty: there is no such path.
+std::string resolve(pid_t thread, int dirfd, std::uint64_t address);
+/// "/a/../b//c" is "/b/c".
+std::string without_dots(const std::string& path);
+
+/// Of a thread that sleeps in `call`: how long at the most, from its beginning on or from now;
+/// nothing: until something happens.
+std::optional<std::chrono::nanoseconds> time_limit_of(pid_t thread, const current_call& call);
+
+}  // namespace filemap
