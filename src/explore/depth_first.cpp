@@ -14,6 +14,7 @@ bool depth_first::begin() {
 }
 
 std::size_t depth_first::choose(std::span<const candidate> held) {
+  if (held.back().is_time()) held = held.first(held.size() - 1);
   alone_ = held.size() == 1;
   if (alone_) return is_asleep(held[0]) ? give_up : 0;
   if (at_ == points_.size() && !add_point(held)) return give_up;

@@ -8,8 +8,8 @@
 
 namespace filemap {
 
-/// Every schedule, but for those that differ from one of them only in the order of neighbours that
-/// commute.
+/// Every schedule in which time does not pass, but for those that differ from one of them only in
+/// the order of neighbours that commute.
 ///
 /// It keeps no states: it goes back to the last choice that can be made differently, and makes that
 /// one in a new run.

@@ -124,8 +124,16 @@ executed_run execute(subject& what, chooser& by, const search_options& options) 
     }
     const auto choice = by.choose(held);
     if (choice == chooser::give_up) return done;
-    if (held.size() > 1) choices.push_back(static_cast<std::uint16_t>(choice));
+    const bool is_time = held[choice].is_time();
+    const auto steps = held.size() - (held.back().is_time() ? 1 : 0);
+    if (is_time || steps > 1) {
+      choices.push_back(is_time ? witness::time_passes : static_cast<std::uint16_t>(choice));
+    }
     by.executed(what.execute(choice));
+  }
+  if (is_interrupted(options)) {  // it may be over for that alone
+    done.stopped = true;
+    return done;
   }
   done.end = what.end();
   done.schedule = to_witness(std::move(choices));
@@ -140,7 +148,11 @@ executed_run smallest(subject& what, executed_run bad, const search_options& opt
   for (std::size_t i = bad.schedule.choices.size(); i-- > 0;) {
     if (i >= bad.schedule.choices.size() || bad.schedule.choices[i] == 0) continue;
     auto tried = bad.schedule;
-    tried.choices[i] = 0;
+    if (tried.choices[i] == witness::time_passes) {
+      tried.choices.erase(tried.choices.begin() + static_cast<std::ptrdiff_t>(i));
+    } else {
+      tried.choices[i] = 0;
+    }
     fixed_schedule order(to_witness(std::move(tried.choices)));
     order.begin();
     auto done = execute(what, order, options);

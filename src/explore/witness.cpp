@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 #include <fmt/format.h>
@@ -28,7 +29,8 @@ std::string to_string(const witness& witness) {
   if (witness.choices.empty()) return "1";
   std::string text;
   for (const auto choice : witness.choices) {
-    text += fmt::format("{}{}", text.empty() ? "" : ".", choice + 1);
+    if (!text.empty()) text += '.';
+    text += choice == witness::time_passes ? "t" : std::to_string(choice + 1);
   }
   return text;
 }
@@ -40,12 +42,15 @@ witness parse_witness(std::string_view text) {
   const char* const end = at + text.size();
   while (true) {
     std::uint16_t choice = 0;
-    const auto [stop, error] = std::from_chars(at, end, choice);
-    if (error != std::errc{} || choice == 0 || choices.size() == longest) {
+    const bool is_time = at != end && *at == 't';
+    const auto [stop, error] =
+        is_time ? std::from_chars_result{at + 1, std::errc{}} : std::from_chars(at, end, choice);
+    const bool is_choice = is_time || (error == std::errc{} && choice != 0);
+    if (!is_choice || choices.size() == longest) {
       throw std::invalid_argument(
           "a witness is choices from 1 with dots between them, as in 2.1.3");
     }
-    choices.push_back(static_cast<std::uint16_t>(choice - 1));
+    choices.push_back(is_time ? witness::time_passes : static_cast<std::uint16_t>(choice - 1));
     if (stop == end) break;
     at = *stop == '.' ? stop + 1 : end;  // at the end there is no number, which is refused
   }

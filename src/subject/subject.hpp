@@ -25,6 +25,11 @@ struct candidate {
   std::uint32_t ordinal = 0;  ///< which of its stream's steps, from 0
   std::uint32_t way = 0;      ///< which of the ways in which the step can go, from 0
 
+  /// Not a step, but to let time pass before the next: where somebody waits for no more than that.
+  /// It is the last of what is held, and never alone.
+  static constexpr std::uint32_t time = ~std::uint32_t{0};
+  bool is_time() const noexcept { return stream == time; }
+
   friend auto operator<=>(const candidate&, const candidate&) = default;
 };
 

@@ -15,8 +15,11 @@ namespace filemap {
 /// the oldest goes first.
 ///
 /// As text it is "2.1.3"; ones at its end are left out, but for the first choice: the schedule in
-/// which the oldest always goes first is "1".
+/// which the oldest always goes first is "1". A "t" lets time pass, at the first point from there
+/// on at which somebody waits for that.
 struct witness {
+  static constexpr std::uint16_t time_passes = 0xffff;
+
   std::vector<std::uint16_t> choices;  ///< from 0 here; the last is not 0
 
   /// How many choices differ from the default.

@@ -1,0 +1,341 @@
+#include "command_exploration.hpp"
+
+#include "delaying.hpp"
+#include "depth_first.hpp"
+#include "fixed_schedule.hpp"
+#include "ordering.hpp"
+#include "probabilistic.hpp"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+namespace filemap {
+
+namespace {
+
+using pass = search_pass::kind;
+
+class explorer {
+ public:
+  explorer(command_subject& subject, const command_exploration_options& options)
+      : subject_(subject), options_(options) {
+    how_.interrupt = options.interrupt;
+    how_.deadline = options.deadline;
+  }
+
+  command_exploration run() {
+    const auto begin = clock::now();
+    subject_.learn();
+    found_.noticed = subject_.noticed();
+    try {
+      make_passes();
+      explain();
+    } catch (...) {
+      found_.failed = std::current_exception();
+    }
+    found_.files = subject_.contended_files();
+    found_.not_held = subject_.files_not_held();
+    found_.complete = found_.complete && found_.not_held.empty();
+    found_.interrupted = is_interrupted(how_);
+    found_.out_of_time = is_out_of_time(how_);
+    found_.spent = clock::now() - begin;
+    return std::move(found_);
+  }
+
+ private:
+  void make_passes() {
+    if (options_.samples > 0) {
+      draw(options_.samples);
+      return;
+    }
+    run_as_it_is();
+    delay_each();
+    if (is_enough()) return;
+    every_order();
+    if (is_enough() || found_.complete) return;
+    delay_two();
+    if (!is_enough()) draw(left());
+  }
+
+  bool is_enough() const {
+    // Which order decides is known only beside a run that ends well.
+    const bool has_both = found_.by_order && !good_.empty();
+    return has_both || is_interrupted(how_) || is_out_of_time(how_) || left() == 0;
+  }
+  std::uint64_t left() const {
+    return options_.limit > found_.runs ? options_.limit - found_.runs : 0;
+  }
+
+  search_pass& begin_pass(pass what) {
+    found_.passes.push_back({what, 0, 0, false});
+    return found_.passes.back();
+  }
+
+  // One run. Nothing: it was given up, or stopped, or goes on to diverge.
+  std::optional<executed_run> one(chooser& by, search_pass& of) {
+    constexpr unsigned tries = 5;
+    for (unsigned i = 0; i < tries && left() > 0; ++i) {
+      try {
+        by.begin();
+        auto done = execute(subject_, by, how_);
+        if (done.stopped) return std::nullopt;
+        by.ended();
+        ++found_.runs;
+        ++of.runs;
+        if (!done.end) return std::nullopt;
+        account(done, of);
+        return done;
+      } catch (const diverged&) {
+        ++found_.diverged;
+      }
+    }
+    return std::nullopt;
+  }
+
+  void account(const executed_run& done, search_pass& of) {
+    const auto& state = subject_.state(done.end->state);
+    const auto known = std::find_if(found_.states.begin(), found_.states.end(),
+                                    [&](const auto& one) { return one.first.text == state.text; });
+    if (known == found_.states.end()) {
+      found_.states.emplace_back(state, 1);
+    } else {
+      ++known->second;
+    }
+    if (!done.end->bad) {
+      if (good_.empty()) good_.assign(subject_.executed().begin(), subject_.executed().end());
+      return;
+    }
+    ++of.bad;
+    if (of.what == pass::as_it_is) found_.fails_as_it_is = true;
+    keep(done);
+  }
+
+  // Of the last run. One that lets time pass is kept only until one is found that does not.
+  void keep(const executed_run& done) {
+    auto& kept = takes_time(subject_.executed()) ? found_.by_time : found_.by_order;
+    if (!kept) kept = finding_of(done);
+  }
+  static bool takes_time(std::span<const executed_call> calls) {
+    return std::any_of(calls.begin(), calls.end(),
+                       [](const executed_call& call) { return call.is_time; });
+  }
+  command_finding finding_of(const executed_run& done) const {
+    command_finding finding;
+    finding.schedule = done.schedule;
+    finding.state = subject_.state(done.end->state);
+    finding.calls.assign(subject_.executed().begin(), subject_.executed().end());
+    finding.output = subject_.last_end().output;
+    return finding;
+  }
+
+  void run_as_it_is() {
+    auto& of = begin_pass(pass::as_it_is);
+    fixed_schedule order{witness{}};
+    if (one(order, of)) {
+      of.finished = true;
+      as_it_is_.assign(subject_.executed().begin(), subject_.executed().end());
+    }
+  }
+
+  // The samples have their share early: what takes two changes of the order no single delay finds.
+  void delay_each() {
+    constexpr std::uint64_t a_sample_after = 3;  // delays
+    begin_pass(pass::one_delay);
+    begin_pass(pass::samples);
+    const auto delays = found_.passes.size() - 2;
+    probabilistic drawn(options_.seed, options_.depth);
+    std::uint64_t count = 0;
+    for (const auto& call : as_it_is_) {
+      if (is_enough()) return;
+      if (call.is_time || call.alone) continue;  // then it waits for nothing
+      delaying order({call.name});
+      one(order, found_.passes[delays]);
+      if (++count % a_sample_after == 0 && !is_enough()) one(drawn, found_.passes[delays + 1]);
+    }
+    found_.passes[delays].finished = true;
+  }
+
+  void every_order() {
+    const auto most = left() / 2;
+    auto& of = begin_pass(pass::every_order);
+    depth_first order;
+    std::uint64_t diverged_before = found_.diverged;
+    while (of.runs < most && !is_enough()) {
+      if (!order.begin()) {
+        of.finished = true;
+        found_.complete = found_.diverged == diverged_before;
+        return;
+      }
+      again again(order);
+      const auto before = of.runs;
+      one(again, of);
+      if (of.runs == before) return;  // it was stopped, or goes on to diverge
+    }
+  }
+
+  // A chooser that has been asked already whether there is another run.
+  class again final : public chooser {
+   public:
+    explicit again(chooser& order) : order_(order) {}
+    bool begin() override { return std::exchange(has_begun_, true) ? order_.begin() : true; }
+    std::size_t choose(std::span<const candidate> held) override { return order_.choose(held); }
+    void executed(const footprint& touched) override { order_.executed(touched); }
+    void ended() override { order_.ended(); }
+
+   private:
+    chooser& order_;
+    bool has_begun_ = false;
+  };
+
+  void delay_two() {
+    auto& of = begin_pass(pass::two_delays);
+    for (std::size_t i = 0; i < as_it_is_.size(); ++i) {
+      for (std::size_t j = i + 1; j < as_it_is_.size(); ++j) {
+        if (is_enough()) return;
+        if (as_it_is_[i].is_time || as_it_is_[j].is_time) continue;
+        if (as_it_is_[i].alone && as_it_is_[j].alone) continue;
+        delaying order({as_it_is_[i].name, as_it_is_[j].name});
+        one(order, of);
+      }
+    }
+    of.finished = true;
+  }
+
+  void draw(std::uint64_t count) {
+    auto& of = begin_pass(pass::samples);
+    probabilistic order(options_.seed + 1, options_.depth);
+    for (; count > 0 && !is_enough(); --count) one(order, of);
+    of.finished = count == 0;
+  }
+
+  // --- what was found
+
+  void explain() {
+    if (found_.by_time && !found_.by_order) make_smaller(found_.by_time);
+    if (found_.by_order) make_smaller(found_.by_order);
+    if (found_.by_order) {
+      confirm(*found_.by_order);
+      find_pair(*found_.by_order);
+    }
+    if (found_.by_time) {
+      find_time(*found_.by_time);
+      confirm(*found_.by_time);
+    }
+  }
+
+  // One with fewer detours may be found to need no time.
+  void make_smaller(std::optional<command_finding>& finding) {
+    executed_run bad;
+    bad.schedule = finding->schedule;
+    auto done = smallest(subject_, std::move(bad), how_);
+    fixed_schedule order(done.schedule);
+    order.begin();
+    done = execute(subject_, order, how_);
+    if (!done.end || !done.end->bad) return;
+    auto smaller = finding_of(done);
+    finding.reset();
+    (takes_time(smaller.calls) ? found_.by_time : found_.by_order) = std::move(smaller);
+  }
+
+  confirmation repeat(chooser& by) {
+    confirmation counted;
+    while (counted.runs < options_.confirmations && !is_interrupted(how_)) {
+      by.begin();
+      const auto done = execute(subject_, by, how_);
+      if (done.stopped) break;
+      ++counted.runs;
+      if (done.end && done.end->bad) ++counted.bad;
+    }
+    return counted;
+  }
+
+  void confirm(command_finding& finding) {
+    fixed_schedule order(finding.schedule);
+    finding.confirmed = repeat(order);
+  }
+
+  // Nothing: it could not be had, or it stopped.
+  std::optional<bool> is_bad(const candidate& earlier, const candidate& later) {
+    ordering order(earlier, later);
+    order.begin();
+    const auto done = execute(subject_, order, how_);
+    if (!done.end || !order.held_to()) return std::nullopt;
+    return done.end->bad;
+  }
+
+  // The weakest: an order is the stronger, the later the call is that the other waits for.
+  void find_pair(command_finding& finding) {
+    const auto& calls = finding.calls;
+    for (std::size_t i = 0; i < calls.size(); ++i) {
+      for (std::size_t j = i + 1; j < calls.size(); ++j) {
+        if (is_interrupted(how_)) return;
+        if (!calls[i].touched.depends_on(calls[j].touched)) continue;
+        if (!is_the_other_way_in_a_good_run(calls[i].name, calls[j].name)) continue;
+        if (is_bad(calls[i].name, calls[j].name) != true) continue;
+        if (is_bad(calls[j].name, calls[i].name) != false) continue;
+        ordering this_order(calls[i].name, calls[j].name);
+        ordering other_order(calls[j].name, calls[i].name);
+        finding.pair = {i, j, repeat(this_order), repeat(other_order)};
+        return;
+      }
+    }
+  }
+  bool is_the_other_way_in_a_good_run(const candidate& first, const candidate& second) const {
+    const auto at = [&](const candidate& name) {
+      return std::find_if(good_.begin(), good_.end(),
+                          [&](const executed_call& call) { return call.name == name; });
+    };
+    return at(first) != good_.end() && at(second) < at(first);
+  }
+
+  // How long an operation must take at the least. Between what is enough and what is not there are
+  // no more than a tenth, or a millisecond.
+  void find_time(command_finding& finding) {
+    using std::chrono::milliseconds;
+    auto enough = subject_.patience();
+    nanoseconds too_little{0};
+    const auto before = enough;
+    while (enough - too_little > std::max<nanoseconds>(enough / 10, milliseconds(1))) {
+      if (is_interrupted(how_)) break;
+      const auto middle = (enough + too_little) / 2;
+      subject_.set_patience(middle);
+      fixed_schedule order(finding.schedule);
+      order.begin();
+      const auto done = execute(subject_, order, how_);
+      (done.end && done.end->bad ? enough : too_little) = middle;
+    }
+    finding.takes = enough;
+    subject_.set_patience(before);
+  }
+
+  command_subject& subject_;
+  const command_exploration_options& options_;
+  search_options how_;
+  std::vector<executed_call> as_it_is_;
+  std::vector<executed_call> good_;
+  command_exploration found_;
+};
+
+}  // namespace
+
+std::string_view to_string(search_pass::kind what) noexcept {
+  switch (what) {
+    case pass::as_it_is:
+      return "as it is";
+    case pass::one_delay:
+      return "each operation delayed";
+    case pass::samples:
+      return "samples";
+    case pass::every_order:
+      return "every order";
+    default:
+      return "two operations delayed";
+  }
+}
+
+command_exploration explore(command_subject& subject, const command_exploration_options& options) {
+  return explorer(subject, options).run();
+}
+
+}  // namespace filemap

@@ -1,0 +1,44 @@
+#pragma once
+
+// A command that is run again and again, each time from the same start.
+
+#include "supervisor/supervisor.hpp"
+
+#include <atomic>
+#include <filesystem>
+#include <optional>
+#include <regex>
+#include <string>
+#include <vector>
+
+namespace filemap {
+
+struct command_settings {
+  std::vector<std::string> command;
+  std::string prepare;                       ///< for /bin/sh, before each run; or empty
+  std::filesystem::path directory;           ///< of ours alone: the command's TMPDIR is in it
+  std::filesystem::path removed;             ///< when this process is killed
+  std::vector<std::filesystem::path> watch;  ///< what lies below these alone; none: every file
+  std::optional<std::regex> fail_on;         ///< in its output: a failure
+  nanoseconds patience = std::chrono::milliseconds(100);
+  nanoseconds run_timeout = std::chrono::seconds(10);
+  bool denies_io_uring = false;
+  const std::atomic<bool>* interrupt = nullptr;
+};
+
+/// How a run ended, as a state.
+struct command_state {
+  std::string text;  ///< "exit 101", "killed by SIGABRT", "not ended after 10 s"
+  bool bad = false;
+};
+
+supervisor_options supervisor_options_of(const command_settings& settings);
+
+/// Makes the fresh directory, and runs what the user has to be run before each run. Throws
+/// std::system_error, std::runtime_error where that fails.
+void prepare_run(const command_settings& settings);
+
+/// Throws std::system_error where there was nothing to run.
+command_state state_of(const command_end& end, const command_settings& settings);
+
+}  // namespace filemap

@@ -1,0 +1,386 @@
+#include "command_subject.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <string_view>
+#include <sys/stat.h>
+#include <tuple>
+
+#include <fmt/format.h>
+
+namespace filemap {
+
+namespace {
+
+bool is_below(std::string_view path, std::string_view folder) {
+  return path.starts_with(folder) &&
+         (path.size() == folder.size() || folder == "/" || path[folder.size()] == '/');
+}
+
+bool looks_at_end(const heard_call& call) {
+  return static_cast<int>(call.arguments[2]) >= SEEK_END;  // SEEK_DATA and SEEK_HOLE too
+}
+
+}  // namespace
+
+command_subject::command_subject(command_settings settings)
+    : settings_(std::move(settings)),
+      here_(std::filesystem::current_path().string()),
+      supervisor_(supervisor_options_of(settings_)) {
+  supervisor_.hears = [this](const heard_call& call) { hear(call); };
+  supervisor_.holds = [this](const heard_call& call) { return wants(call); };
+}
+
+// --- what is held
+
+void command_subject::learn() {
+  constexpr unsigned most = 3;  // of those in which what is known until then is held
+  run_once(holding::nothing);
+  end();
+  run_once(holding::changed);
+  end();
+  for (unsigned i = 0; i < most && learned_more_; ++i) {
+    run_once(holding::contended);
+    while (!names_.empty()) execute(0);
+    end();
+  }
+  learns_ = false;
+}
+
+bool command_subject::is_watched(const named_file& file) const {
+  if (file.path.empty() || (file.exists && !file.is_regular && file.by_descriptor)) return false;
+  for (const auto* const outside : {"/proc", "/sys", "/dev"}) {
+    if (is_below(file.path, outside) && !is_below(file.path, "/dev/shm")) return false;
+  }
+  if (settings_.watch.empty()) return true;
+  return std::any_of(settings_.watch.begin(), settings_.watch.end(),
+                     [&](const auto& folder) { return is_below(file.path, folder.string()); });
+}
+
+void command_subject::hear(const heard_call& call) {
+  const auto touch = [&](touched& one, const named_file& file) {
+    one.threads.insert(call.thread);
+    one.paths.insert(file.path);
+    const bool is_change = file.what == effect::changes_file || file.what == effect::changes_name ||
+                           file.what == effect::locks || call.truncates;
+    one.changed = one.changed || is_change;
+  };
+  if (call.exclusively && is_watched(call.first)) paths_[call.first.path].is_new = true;
+  for (const auto* const file : {&call.first, &call.second}) {
+    if (!is_watched(*file) || file->what == effect::nothing) continue;
+    touch(paths_[file->path], *file);
+    if (file->exists) touch(files_[{file->device, file->inode}], *file);
+  }
+}
+
+bool command_subject::is_to_be_held(const named_file& file) const {
+  if (file.path.empty() || !is_watched(file)) return false;
+  const auto known = known_.find(file.path);
+  if (known != known_.end()) {
+    if (known->second.contended) return true;
+    if (holding_ == holding::changed && known->second.changed) return true;
+    if (known->second.was_held) return false;
+  }
+  // One of which no run before has said anything, as its name is drawn anew each time.
+  const auto seen = paths_.find(file.path);
+  return seen != paths_.end() && seen->second.changed;
+}
+
+bool command_subject::wants(const heard_call& call) {
+  if (holding_ == holding::nothing) return false;
+  if (call.row->what == peculiarity::closes) return false;
+  if (call.first.what == effect::moves_cursor && !looks_at_end(call)) return false;
+  return is_to_be_held(call.first) || is_to_be_held(call.second);
+}
+
+// True: there is more to be held than before.
+bool command_subject::learn_from_run() {
+  bool more = false;
+  // A name that has to be new may be drawn anew in each run, and then says nothing of the next one.
+  const auto is_drawn = [&](const std::string& path) {
+    const auto found = paths_.find(path);
+    return found != paths_.end() && found->second.is_new && once_new_.count(path) == 0;
+  };
+  const bool all_was_held = holding_ == holding::changed;
+  const auto learn = [&](const touched& one) {
+    const bool contended = one.changed && one.threads.size() > 1 && holding_ != holding::nothing;
+    for (const auto& path : one.paths) {
+      if (is_drawn(path)) continue;
+      if (!learns_) {
+        const auto found = known_.find(path);
+        const bool is_held = found == known_.end() || found->second.contended;
+        if (contended && !is_held) not_held_.insert(path);
+        continue;
+      }
+      auto& known = known_[path];
+      known.changed = known.changed || one.changed;
+      more = more || (contended && !known.contended);
+      known.contended = known.contended || contended;
+      known.was_held = known.was_held || all_was_held;
+    }
+  };
+  for (const auto& [file, one] : files_) learn(one);
+  for (const auto& [path, one] : paths_) learn(one);
+  for (const auto& [path, one] : paths_) {
+    if (one.is_new && learns_) once_new_.insert(path);
+  }
+  return more;
+}
+
+std::vector<std::string> command_subject::contended_files() const {
+  std::vector<std::string> files;
+  for (const auto& [path, known] : known_) {
+    if (known.contended) files.push_back(shown(path));
+  }
+  return files;
+}
+
+std::vector<std::string> command_subject::files_not_held() const {
+  std::vector<std::string> files;
+  for (const auto& path : not_held_) files.push_back(shown(path));
+  return files;
+}
+
+// --- a run
+
+void command_subject::run_once(holding what) {
+  holding_ = what;
+  prepare_run(settings_);
+  files_.clear();
+  paths_.clear();
+  processes_.clear();
+  threads_.clear();
+  file_numbers_.clear();
+  name_numbers_.clear();
+  counts_.clear();
+  names_.clear();
+  named_.clear();
+  executed_.clear();
+  time_passed_ = 0;
+  time_is_tried_ = false;
+  begun_ = clock::now();
+  supervisor_.start();
+  advance();
+  if (what == holding::nothing) return;
+  while (what == holding::changed && !names_.empty()) execute(0);
+}
+
+void command_subject::begin() { run_once(holding::contended); }
+
+void command_subject::advance() {
+  names_.clear();
+  rest_ = supervisor_.go_on();
+  if (rest_ != supervisor::rest::held) return;
+  name_what_is_held();
+  for (const auto& call : supervisor_.held()) {
+    const auto found = std::find_if(named_.begin(), named_.end(),
+                                    [&](const auto& one) { return one.number == call.number; });
+    names_.push_back(found->name);
+  }
+  // Only where somebody waits for it: else it would change nothing but the clock.
+  const auto left = patience_left();
+  if (!time_is_tried_ && left > nanoseconds{0} && supervisor_.awaits_time(left)) {
+    names_.push_back({candidate::time, time_passed_, 0});
+  }
+}
+
+// No call is held longer than that, however often somebody looks whether it is done.
+nanoseconds command_subject::patience_left() const {
+  nanoseconds waited{0};
+  for (const auto& one : named_) waited = std::max(waited, one.waited);
+  return settings_.patience - waited;
+}
+
+// Calls that came to be held at one rest come in an order that is the same in the next run, and
+// those that were held at an earlier one before them.
+void command_subject::name_what_is_held() {
+  struct unnamed {
+    const heard_call* call;
+    std::string file;
+    unsigned thread;
+  };
+  std::vector<unnamed> added;
+  for (const auto& call : supervisor_.held()) {
+    const bool is_named = std::any_of(named_.begin(), named_.end(),
+                                      [&](const auto& one) { return one.number == call.number; });
+    if (is_named) continue;
+    const auto thread = threads_.find(call.thread);
+    // A name that has to be new is drawn, and says nothing.
+    const auto file = call.exclusively ? std::string() : call.first.path;
+    added.push_back({&call, file, thread == threads_.end() ? ~0U : thread->second});
+  }
+  std::sort(added.begin(), added.end(), [](const unnamed& one, const unnamed& other) {
+    const auto key = [](const unnamed& of) {
+      return std::tuple(std::string_view(of.call->process_name), of.call->row->word,
+                        std::string_view(of.file), of.call->size.value_or(0), of.thread,
+                        of.call->number);
+    };
+    return key(one) < key(other);
+  });
+  std::vector<std::uint64_t> order;
+  for (const auto& one : added) {
+    named_.push_back({one.call->number, name_of(*one.call), nanoseconds{0}});
+    order.push_back(one.call->number);
+  }
+  supervisor_.put_last(order);
+}
+
+candidate command_subject::name_of(const heard_call& call) {
+  process_number(call.process);
+  thread_number(call.thread);
+  auto kind = fmt::format("p{} {} f{}", call.process_name, call.row->word, file_number(call.first));
+  if (!call.second.path.empty()) kind += fmt::format(" f{}", file_number(call.second));
+  const auto [found, is_new] = kinds_.try_emplace(kind, static_cast<std::uint32_t>(kinds_.size()));
+  if (is_new) kind_names_.push_back(kind);
+  return {found->second, counts_[kind]++, 0};
+}
+
+unsigned command_subject::process_number(pid_t process) {
+  return processes_.try_emplace(process, static_cast<unsigned>(processes_.size())).first->second;
+}
+unsigned command_subject::thread_number(pid_t thread) {
+  return threads_.try_emplace(thread, static_cast<unsigned>(threads_.size())).first->second;
+}
+
+// A file is the same whatever it is called, and a name the same whatever it is of.
+unsigned command_subject::file_number(const named_file& file) {
+  const bool is_name = file.what == effect::changes_name || file.what == effect::looks_at_name;
+  const auto next = static_cast<unsigned>(file_numbers_.size() + name_numbers_.size());
+  if (!is_name && file.exists) {
+    return file_numbers_.try_emplace({file.device, file.inode}, next).first->second;
+  }
+  return name_numbers_.try_emplace(file.path, next).first->second;
+}
+
+std::string command_subject::describe(const candidate& which) const {
+  if (which.is_time()) return "time passes";
+  return fmt::format("{} #{}", kind_names_[which.stream], which.ordinal + 1);
+}
+
+footprint command_subject::execute(std::size_t choice) {
+  if (names_[choice].is_time()) {
+    auto& noted = executed_.emplace_back();
+    noted.is_time = true;
+    noted.name = names_[choice];
+    noted.at = clock::now() - begun_;
+    noted.touched = footprint::everything();
+    ++time_passed_;
+    const auto begin = clock::now();
+    time_is_tried_ = !supervisor_.let_time_pass(patience_left());
+    const auto passed = clock::now() - begin;
+    for (auto& one : named_) one.waited += passed;
+    advance();
+    return footprint::everything();
+  }
+  executed_.push_back(note(choice));
+  const auto touched = executed_.back().touched;
+  const auto number = supervisor_.held()[choice].number;
+  std::erase_if(named_, [&](const auto& one) { return one.number == number; });
+  time_is_tried_ = false;
+  supervisor_.release(choice);
+  advance();
+  return touched;
+}
+
+ending command_subject::end() {
+  end_ = supervisor_.end();
+  noticed_ = supervisor_.noticed();
+  learned_more_ = learn_from_run();
+  const auto state = state_of(end_, settings_);
+  return {false, state_number(state), state.bad};
+}
+
+std::size_t command_subject::state_number(const command_state& state) {
+  const auto found = std::find_if(states_.begin(), states_.end(),
+                                  [&](const auto& one) { return one.text == state.text; });
+  if (found != states_.end()) return static_cast<std::size_t>(found - states_.begin());
+  states_.push_back(state);
+  return states_.size() - 1;
+}
+
+// --- what it touches
+
+std::uint64_t command_subject::bit(const std::string& object) {
+  // Of more than there are bits some share one: they are taken to depend on each other.
+  const auto number = objects_.try_emplace(object, objects_.size()).first->second;
+  return std::uint64_t{1} << number % 64;
+}
+
+footprint command_subject::footprint_of(const heard_call& call) {
+  footprint all;
+  for (const auto* const file : {&call.first, &call.second}) {
+    if (file->path.empty()) continue;
+    const auto name = bit("name " + file->path);
+    const auto data = file->exists ? bit(fmt::format("file {}", file_number(*file))) : name;
+    const auto folder = file->path.substr(0, file->path.rfind('/'));
+    switch (file->what) {
+      case effect::nothing:
+      case effect::moves_cursor:
+        break;
+      case effect::looks_at_name:
+        all.reads |= name;
+        break;
+      case effect::changes_name:
+        // All that changes names commutes, and none with who lists them.
+        all.changes |= name | data;
+        all.reads |= bit("list " + folder);
+        break;
+      case effect::looks_at_file:
+        all.reads |= file->by_descriptor ? data : data | name;
+        break;
+      case effect::changes_file:
+        all.changes |= data;
+        if (!file->by_descriptor) all.reads |= name;
+        break;
+      case effect::syncs:
+        all.reads |= data;
+        break;
+      case effect::locks:
+        all.changes |= bit("lock " + file->path);
+        break;
+      case effect::lists_directory:
+        all.changes |= bit("list " + file->path);
+        break;
+    }
+    if (call.truncates) all.changes |= data;
+    if (call.row->what == peculiarity::at_cursor) all.changes |= bit("cursor " + file->path);
+  }
+  return all;
+}
+
+std::string command_subject::shown(const std::string& path) const {
+  const auto below = [&](std::string_view folder) -> std::optional<std::string> {
+    if (path.size() <= folder.size() + 1 || !is_below(path, folder)) return std::nullopt;
+    return path.substr(folder.size() + 1);
+  };
+  if (auto rest = below((settings_.directory / "tmp").string())) return "$TMPDIR/" + *rest;
+  if (auto rest = below(here_)) return *rest;
+  return path;
+}
+
+// Nobody else can run, so that what is there now is what the call will see.
+executed_call command_subject::note(std::size_t which) {
+  const auto& call = supervisor_.held()[which];
+  executed_call noted;
+  noted.name = names_[which];
+  noted.thread = name_of_thread(call.thread);
+  noted.thread_number = thread_number(call.thread);
+  noted.process = process_number(call.process);
+  noted.word = call.row->word;
+  noted.file = shown(call.first.path);
+  if (!call.second.path.empty()) noted.second = shown(call.second.path);
+  noted.size = call.size;
+  struct ::stat status {};
+  const auto by_fd =
+      fmt::format("/proc/{}/fd/{}", call.thread, static_cast<int>(call.arguments[0]));
+  const auto& path = call.first.by_descriptor ? by_fd : call.first.path;
+  if (::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode)) {
+    noted.file_size = static_cast<std::uint64_t>(status.st_size);
+  }
+  noted.touched = footprint_of(call);
+  noted.alone = names_.size() == 1;
+  noted.at = clock::now() - begun_;
+  return noted;
+}
+
+}  // namespace filemap

@@ -1,0 +1,148 @@
+#pragma once
+
+// A command as a subject: its calls on files that two sides touch are held, one is executed at a
+// time, and it comes to how it ended.
+//
+// Which files those are a few runs show. The first is only listened to. In the second every call on
+// a file that a run has changed is held, so that it shows which are in flight beside each other;
+// and then those alone are held that two threads or processes have touched and one has changed,
+// until a run shows no more of them. From there on it stays, so that a schedule means the same in
+// each run, and what others show is only noted.
+
+#include "command.hpp"
+#include "subject.hpp"
+#include "supervisor/supervisor.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace filemap {
+
+/// A call that was held and executed, or time that was let pass.
+struct executed_call {
+  bool is_time = false;
+  candidate name;
+  std::string thread;                 ///< its name
+  unsigned thread_number;             ///< in the order in which they came, from 0
+  unsigned process;                   ///< likewise
+  std::string word;                   ///< "write"
+  std::string file;                   ///< for a person: below the directory in which it runs
+  std::string second;                 ///< of a rename, say
+  std::optional<std::uint64_t> size;  ///< bytes that it asks for
+  std::optional<std::uint64_t>
+      file_size;  ///< when it was executed; nothing: there was no such file
+  footprint touched;
+  bool alone = false;  ///< nothing else could go
+  nanoseconds at{0};   ///< since the run's beginning
+};
+
+class command_subject final : public subject {
+ public:
+  /// Throws `unsupported`, std::system_error.
+  explicit command_subject(command_settings settings);
+
+  /// The first few runs, after which it is known what to hold.
+  void learn();
+
+  void begin() override;
+  std::span<const candidate> held() const override { return names_; }
+  footprint execute(std::size_t choice) override;
+  ending end() override;
+  std::string describe(const candidate& which) const override;
+
+  /// Of the last run.
+  std::span<const executed_call> executed() const noexcept { return executed_; }
+  const command_end& last_end() const noexcept { return end_; }
+  const supervision& noticed() const noexcept { return noticed_; }
+  const command_state& state(std::size_t number) const noexcept { return states_[number]; }
+  nanoseconds patience() const noexcept { return settings_.patience; }
+  /// From the next run on: for how long it lets time pass.
+  void set_patience(nanoseconds patience) noexcept { settings_.patience = patience; }
+  std::vector<std::string> contended_files() const;
+  /// What runs since have shown to be like these, and that is not held.
+  std::vector<std::string> files_not_held() const;
+
+ private:
+  enum class holding : std::uint8_t { nothing, changed, contended };
+
+  // What is known of a path from the runs before.
+  struct known_path {
+    bool changed = false;
+    bool contended = false;
+    bool was_held = false;  // in a run in which all that changes was: so what touches it is known
+  };
+  // What this run has done to a file, or to a name.
+  struct touched {
+    std::set<pid_t> threads;
+    bool changed = false;
+    bool is_new = false;  ///< a name that had to be new
+    std::set<std::string> paths;
+  };
+
+  void run_once(holding what);
+  nanoseconds patience_left() const;
+  bool wants(const heard_call& call);
+  void hear(const heard_call& call);
+  bool is_watched(const named_file& file) const;
+  bool is_to_be_held(const named_file& file) const;
+  void advance();
+  void name_what_is_held();
+  candidate name_of(const heard_call& call);
+  unsigned process_number(pid_t process);
+  unsigned thread_number(pid_t thread);
+  unsigned file_number(const named_file& file);
+  footprint footprint_of(const heard_call& call);
+  std::uint64_t bit(const std::string& object);
+  executed_call note(std::size_t which);
+  std::string shown(const std::string& path) const;
+  bool learn_from_run();
+  std::size_t state_number(const command_state& state);
+
+  command_settings settings_;
+  const std::string here_;  // the directory in which it runs
+  supervisor supervisor_;
+
+  // Of all runs.
+  std::map<std::string, known_path> known_;
+  std::set<std::string> once_new_;  // names that had to be new in a run before
+  bool learns_ = true;
+  bool learned_more_ = false;  // from the last run
+  std::set<std::string> not_held_;
+  std::map<std::string, std::uint32_t> kinds_;  // "p0 write f1": a stream
+  std::vector<std::string> kind_names_;
+  std::map<std::string, std::uint64_t> objects_;
+  std::vector<command_state> states_;
+
+  // Of this run.
+  holding holding_ = holding::contended;
+  std::map<std::pair<std::uint64_t, std::uint64_t>, touched> files_;
+  std::map<std::string, touched> paths_;
+  std::map<pid_t, unsigned> processes_;
+  std::map<pid_t, unsigned> threads_;
+  std::map<std::pair<std::uint64_t, std::uint64_t>, unsigned> file_numbers_;
+  std::map<std::string, unsigned> name_numbers_;
+  std::map<std::string, std::uint32_t> counts_;
+  std::vector<candidate> names_;
+  struct named_call {
+    std::uint64_t number;  // of the call
+    candidate name;
+    nanoseconds waited{0};  // while time was let pass
+  };
+  std::vector<named_call> named_;  // that are held
+  std::vector<executed_call> executed_;
+  std::uint32_t time_passed_ = 0;  // times
+  bool time_is_tried_ = false;     // since the last call was executed
+  supervisor::rest rest_ = supervisor::rest::over;
+  command_end end_;
+  supervision noticed_;
+  instant begun_{};
+};
+
+}  // namespace filemap
