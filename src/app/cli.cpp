@@ -94,14 +94,29 @@ const given_option* find(const std::vector<given_option>& options, std::string_v
 // --- what goes with what
 
 // The help and the version are answered whatever else is asked.
-activity activity_of(const std::vector<given_option>& options) {
+activity activity_of(const std::vector<given_option>& options, bool has_command) {
   auto found = activity::run;
   for (const auto& option : options) {
     const auto asked = option.row->asks_for;
     if (asked == activity::help || asked == activity::version) return *asked;
     if (asked && found == activity::run) found = *asked;
   }
-  return found;
+  if (!has_command) return found;
+  switch (found) {
+    case activity::run:
+      return activity::run_command;
+    case activity::explore:
+      return activity::explore_command;
+    case activity::replay:
+      return activity::replay_command;
+    default:
+      refuse(fmt::format("{} does not go with a COMMAND: leave one out", words_of(found).option));
+  }
+}
+
+bool is_of_command(activity what) {
+  return what == activity::run_command || what == activity::explore_command ||
+         what == activity::replay_command;
 }
 
 void refuse_what_does_not_go(const given_option& option, activity what) {
@@ -353,10 +368,13 @@ std::size_t options::traces() const noexcept {
 }
 
 std::optional<options> parse_command_line(std::span<const char* const> argv, std::string& answer) {
-  const auto given = find_options(argv);
+  const auto own = argv.first(static_cast<std::size_t>(
+      std::find(argv.begin(), argv.end(), std::string_view("--")) - argv.begin()));
+  const auto given = find_options(own);
   command_line line;
   auto& options = line.options;
-  options.what = activity_of(given);
+  const bool has_command = own.size() < argv.size();
+  options.what = activity_of(given, has_command);
   if (options.what != activity::help && options.what != activity::version) {
     refuse_what_does_not_go(given, options.what);
   }
@@ -365,6 +383,13 @@ std::optional<options> parse_command_line(std::span<const char* const> argv, std
     return std::nullopt;
   }
   for (const auto& option : given) take(line, option);
+  if (has_command) {
+    const auto words = argv.subspan(own.size() + 1);
+    if (words.empty() || *words.front() == '\0') refuse("--: a COMMAND is expected behind it");
+    options.subject.command.assign(words.begin(), words.end());
+    if (find(given, "--iterations") == nullptr) options.iterations = 10;
+    if (find(given, "--explore-limit") == nullptr) options.explore_limit = 1000;
+  }
 
   if (options.duration && find(given, "--iterations") == nullptr) options.iterations = 0;
   if (options.dir.empty()) options.dir = default_directory();
@@ -377,9 +402,11 @@ std::optional<options> parse_command_line(std::span<const char* const> argv, std
       refuse("--check: a FILE.litmus or the name of a test is expected");
     return options;
   }
-  understand_tests(options);
-  options.command.assign(argv.begin(), argv.end());
+  if (!is_of_command(options.what)) understand_tests(options);
+  options.command.assign(own.begin(), own.end());
   if (!line.seeded) draw_seed(options);
+  options.command.insert(options.command.end(),
+                         argv.begin() + static_cast<std::ptrdiff_t>(own.size()), argv.end());
   options.of_schedules = words_of_schedules(given);
   return options;
 }

@@ -6,6 +6,7 @@
 #include "base/output_file.hpp"
 #include "base/units.hpp"
 #include "cli.hpp"
+#include "commands.hpp"
 #include "explore.hpp"
 #include "find_tests.hpp"
 #include "harness.hpp"
@@ -249,6 +250,22 @@ int replay(const options& asked) {
   return ending.status();
 }
 
+int command(const options& asked) {
+  auto files = open_outputs(asked);
+  catch_interrupts();
+  const work_directory directory(asked.dir);
+  remove_when_interrupted_twice(directory.path());
+  const auto run = run_command(asked, directory, interrupted());
+
+  ending ending(exit_status_of(run));
+  if (!asked.silences_text()) {
+    ending.tell([&] { print_report(text_report(run, in_color(asked)), asked); });
+  }
+  if (!run.failure.empty()) ending.tell([&] { complain(run.failure, 0); });
+  ending.remove(directory);
+  return ending.status();
+}
+
 int do_what_is_asked(const options& asked) {
   switch (asked.what) {
     case activity::check:
@@ -259,6 +276,10 @@ int do_what_is_asked(const options& asked) {
       return explore(asked);
     case activity::replay:
       return replay(asked);
+    case activity::run_command:
+    case activity::explore_command:
+    case activity::replay_command:
+      return command(asked);
     case activity::probe:
       return probe(asked);
     default:

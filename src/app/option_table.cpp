@@ -9,8 +9,11 @@
 #include <array>
 #include <charconv>
 #include <cstddef>
+#include <filesystem>
 #include <iterator>
+#include <regex>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -63,6 +66,21 @@ Value word(const std::string& text,
     known += (known.empty() ? "" : ", ") + std::string(name);
   }
   refuse_value("it is one of " + known);
+}
+
+std::regex regular_expression(const std::string& text) {
+  try {
+    return std::regex(text, std::regex::extended);
+  } catch (const std::regex_error&) {
+    refuse_value("it is no extended regular expression, as grep -E takes");
+  }
+}
+
+std::filesystem::path absolute_path(const std::string& text) {
+  std::error_code error;
+  const auto path = std::filesystem::canonical(text, error);
+  if (error) refuse_value(error.message());
+  return path;
 }
 
 std::string file_name(const std::string& text, const char* expected) {
@@ -143,17 +161,27 @@ stall_option stall_of(const std::string& text) {
 // --- the table
 
 constexpr activities everywhere(activity::run, activity::explore, activity::replay,
-                                activity::model_only, activity::check, activity::probe,
-                                activity::list, activity::show, activity::help, activity::version);
+                                activity::run_command, activity::explore_command,
+                                activity::replay_command, activity::model_only, activity::check,
+                                activity::probe, activity::list, activity::show, activity::help,
+                                activity::version);
 constexpr activities executing(activity::run, activity::explore, activity::replay);
+constexpr activities executing_any(activity::run, activity::explore, activity::replay,
+                                   activity::run_command, activity::explore_command,
+                                   activity::replay_command);
+constexpr activities commanding(activity::run_command, activity::explore_command,
+                                activity::replay_command);
+constexpr activities holding(activity::explore_command, activity::replay_command);
 constexpr activities modelling(activity::run, activity::explore, activity::replay,
                                activity::model_only);
 constexpr activities in_rounds(activity::run);
-constexpr activities exploring(activity::explore);
+constexpr activities in_rounds_or_runs(activity::run, activity::run_command);
+constexpr activities exploring(activity::explore, activity::explore_command);
 
 constexpr const char* instead = "Instead of running";
 constexpr const char* how_much = "How much";
 constexpr const char* what = "What";
+constexpr const char* of_command = "A COMMAND";
 constexpr const char* how = "Where and how";
 constexpr const char* output_group = "Output";
 
@@ -247,7 +275,7 @@ constexpr std::array first_rows = {
         .value = "W",
         .group = instead,
         .help = "one order, by the witness that --explore printed",
-        .goes_with = activities(activity::replay),
+        .goes_with = activities(activity::replay, activity::replay_command),
         .take = [](line& l, given t) { l.options.replay = parse_witness(t); },
         .kind = kind::value,
         .asks_for = activity::replay,
@@ -256,8 +284,8 @@ constexpr std::array first_rows = {
         .names = "-n,--iterations",
         .value = "N",
         .group = how_much,
-        .help = "rounds of each mode (10k)",
-        .goes_with = in_rounds,
+        .help = "rounds of each mode (10k), runs of a COMMAND (10)",
+        .goes_with = in_rounds_or_runs,
         .take = [](line& l, given t) { l.options.iterations = count(t, 1, 1'000'000'000'000); },
         .kind = kind::value,
     },
@@ -266,7 +294,7 @@ constexpr std::array first_rows = {
         .value = "TIME",
         .group = how_much,
         .help = "time for each mode instead, or whichever ends first",
-        .goes_with = in_rounds,
+        .goes_with = activities(activity::run, activity::run_command, activity::explore_command),
         .take = [](line& l, given t) { l.options.duration = positive_duration(t); },
         .kind = kind::value,
     },
@@ -275,7 +303,7 @@ constexpr std::array first_rows = {
         .value = "",
         .group = how_much,
         .help = "end at the first violation",
-        .goes_with = in_rounds,
+        .goes_with = in_rounds_or_runs,
         .take = [](line& l, given) { l.options.stop_on_violation = true; },
     },
     option_row{
@@ -401,8 +429,9 @@ constexpr std::array first_rows = {
         .names = "--strict",
         .value = "",
         .group = what,
-        .help = "a violation counts also where the mode allows it",
-        .goes_with = executing,
+        .help = "a violation counts also where the mode allows it, and one by time",
+        .goes_with = activities(activity::run, activity::explore, activity::replay,
+                                activity::explore_command),
         .take = [](line& l, given) { l.options.strict = true; },
         .of_a_schedule = true,
     },
@@ -422,11 +451,75 @@ constexpr std::array first_rows = {
         .of_a_schedule = true,
     },
     option_row{
+        .names = "--prepare",
+        .value = "COMMAND",
+        .group = of_command,
+        .help = "for a shell, before each run",
+        .goes_with = commanding,
+        .take = [](line& l, given t) { l.options.subject.prepare = t; },
+        .kind = kind::value,
+        .of_a_schedule = true,
+    },
+    option_row{
+        .names = "--fail-on",
+        .value = "REGEX",
+        .group = of_command,
+        .help = "in its output: it has failed, whatever its exit status",
+        .goes_with = commanding,
+        .take = [](line& l, given t) { l.options.subject.fail_on = regular_expression(t); },
+        .kind = kind::value,
+        .of_a_schedule = true,
+    },
+    option_row{
+        .names = "--run-timeout",
+        .value = "TIME",
+        .group = of_command,
+        .help = "a run that takes longer has failed (10s)",
+        .goes_with = commanding,
+        .take = [](line& l, given t) { l.options.subject.run_timeout = positive_duration(t); },
+        .kind = kind::value,
+        .of_a_schedule = true,
+    },
+    option_row{
+        .names = "--patience",
+        .value = "TIME",
+        .group = of_command,
+        .help = "how long an operation is held for the sake of a sleep (100ms)",
+        .goes_with = holding,
+        .take = [](line& l, given t) { l.options.subject.patience = positive_duration(t); },
+        .kind = kind::value,
+        .of_a_schedule = true,
+    },
+    option_row{
+        .names = "--watch",
+        .value = "PATH",
+        .group = of_command,
+        .help = "hold what is done to it, or below it (all that runs change)",
+        .goes_with = holding,
+        .take = [](line& l, given t) { l.options.subject.watch.push_back(absolute_path(t)); },
+        .kind = kind::repeated_value,
+        .of_a_schedule = true,
+    },
+    option_row{
+        .names = "--deny",
+        .value = "io_uring",
+        .group = of_command,
+        .help = "it gets ENOSYS, and many programs use threads then",
+        .goes_with = holding,
+        .take =
+            [](line& l, given t) {
+              l.options.subject.denies_io_uring =
+                  word(t, std::to_array<std::pair<std::string_view, bool>>({{"io_uring", true}}));
+            },
+        .kind = kind::value,
+        .of_a_schedule = true,
+    },
+    option_row{
         .names = "-d,--dir",
         .value = "PATH",
         .group = how,
         .help = "where the files go ($TMPDIR, or /tmp)",
-        .goes_with = executing,
+        .goes_with = executing_any,
         .take =
             [](line& l, given t) {
               l.options.dir = file_name(t, "the path of a directory is expected");
@@ -522,7 +615,7 @@ constexpr std::array first_rows = {
         .value = "S",
         .group = how,
         .help = "of all that is random (drawn, and printed)",
-        .goes_with = executing,
+        .goes_with = executing_any,
         .take =
             [](line& l, given t) {
               l.options.seed = seed(t);
@@ -660,6 +753,7 @@ void add_help(std::string& help, std::string left, std::string_view words) {
 constexpr std::string_view help_head =
     R"(filemap-uring: does a reader see what was written and fsynced?
 Usage: filemap-uring [OPTION]... [TEST]...
+       filemap-uring [OPTION]... -- COMMAND [ARGUMENT]...
 TEST is the name of a litmus test (--list) or a FILE.litmus; without one it runs
 the experiment of tokio issue #4796.
 )";
@@ -688,6 +782,10 @@ activity_words words_of(activity which) noexcept {
       return {"--explore", "each schedule is executed once, step by step"};
     case activity::replay:
       return {"--replay", "one schedule is executed once, step by step, and told as text"};
+    case activity::run_command:
+    case activity::explore_command:
+    case activity::replay_command:
+      return {"a COMMAND", "it says what is done, and where"};
     case activity::model_only:
       return {"--model-only", "nothing is run, and what the model allows is told as text"};
     case activity::check:

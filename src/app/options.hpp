@@ -7,6 +7,7 @@
 
 #include "report/exporters.hpp"
 #include "report/run_settings.hpp"
+#include "subject/command_subject.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -28,6 +29,9 @@ enum class activity : std::uint8_t {
   run,
   explore,
   replay,
+  run_command,
+  explore_command,
+  replay_command,
   model_only,
   check,
   probe,
@@ -48,9 +52,12 @@ struct options : run_settings {
   std::vector<litmus::mode> modes;
 
   // Every schedule instead of many rounds
-  std::uint64_t explore_limit = 100'000;  ///< schedules of each test in each mode
+  std::uint64_t explore_limit = 100'000;  ///< schedules of each test in each mode; of a command 1k
   std::uint64_t samples = 0;              ///< draw so many instead of searching
   std::optional<litmus::witness> replay;  ///< execute this one alone
+
+  /// Instead of tests; its command is empty where there is none.
+  command_settings subject;
 
   // What is told
   std::vector<output> outputs;  ///< beside the text, or instead of it

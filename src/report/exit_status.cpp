@@ -1,6 +1,7 @@
 #include "filemap/explore/verdict.hpp"
 #include "filemap/subject/verdict.hpp"
 
+#include "report/command.hpp"
 #include "report/exploration.hpp"
 #include "report/report.hpp"
 
@@ -35,6 +36,18 @@ int exit_status_of(const exploration_run& run) {
     }
   }
   return exit_status_of(verdicts, {.interrupted = run.interrupted});
+}
+
+// Found by order, or with --strict by time; a replay or a run that fails.
+int exit_status_of(const command_run& run) {
+  const bool failed = !run.failure.empty() || (run.explored && run.explored->failed);
+  bool bad = run.replayed && run.replayed->state.bad;
+  bad = bad || (run.rounds && run.rounds->bad > 0);
+  if (run.explored) {
+    bad = run.explored->by_order || (run.asked.strict && run.explored->by_time);
+  }
+  const std::array verdicts{bad ? verdict::forbidden : verdict::ok};
+  return exit_status_of(verdicts, {.failed = failed, .interrupted = run.interrupted});
 }
 
 int exit_status_of(const replayed_run& run, bool strict) {

@@ -1,12 +1,18 @@
 #pragma once
 
+#include "filemap/base/stats.hpp"
 #include "filemap/model/model.hpp"
 
+#include "base/units.hpp"
+
+#include <cstdint>
 #include <cstring>
 #include <map>
 #include <set>
 #include <string>
 #include <vector>
+
+#include <fmt/format.h>
 
 namespace filemap {
 
@@ -22,6 +28,18 @@ inline std::set<litmus::excess> noted(
   std::set<litmus::excess> all;
   for (const auto& [state, taken] : exceeding) all.insert(taken.begin(), taken.end());
   return all;
+}
+
+/// "12 of 400: 3 %, 95 % interval 1.5 % to 5.2 %".
+inline std::string proportion_words(std::uint64_t bad, std::uint64_t all) {
+  const auto range = proportion_interval(bad, all);
+  if (bad == 0) {
+    return fmt::format("0 of {}: below {} with 95 % confidence", format_count(all),
+                       format_percent(range.high));
+  }
+  return fmt::format("{} of {}: {}, 95 % interval {} to {}", format_count(bad), format_count(all),
+                     format_percent(static_cast<double>(bad) / static_cast<double>(all)),
+                     format_percent(range.low), format_percent(range.high));
 }
 
 }  // namespace filemap

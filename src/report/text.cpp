@@ -2,6 +2,7 @@
 // the numbers must be read with.
 
 #include "base/units.hpp"
+#include "report/names.hpp"
 #include "report/report.hpp"
 #include "report/styled_text.hpp"
 
@@ -248,16 +249,7 @@ class text_writer : styled_text {
   }
 
   static std::string violations(const mode_result& mode) {
-    const auto bad = mode.violation_count();
-    const auto range = proportion_interval(bad, mode.rounds);
-    if (bad == 0) {
-      return fmt::format("0 of {}: below {} with 95 % confidence", format_count(mode.rounds),
-                         format_percent(range.high));
-    }
-    return fmt::format("{} of {}: {}, 95 % interval {} to {}", format_count(bad),
-                       format_count(mode.rounds),
-                       format_percent(static_cast<double>(bad) / static_cast<double>(mode.rounds)),
-                       format_percent(range.low), format_percent(range.high));
+    return proportion_words(mode.violation_count(), mode.rounds);
   }
 
   void hazards(const mode_result& mode) {

@@ -1,0 +1,50 @@
+#pragma once
+
+#include "filemap/base/environment.hpp"
+#include "filemap/base/stats.hpp"
+#include "filemap/subject/verdict.hpp"
+
+#include "explore/command_exploration.hpp"
+#include "report/run_settings.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace filemap {
+
+/// A command that was run again and again as it is.
+struct command_rounds {
+  std::uint64_t runs = 0;
+  std::uint64_t bad = 0;
+  std::vector<std::pair<command_state, std::uint64_t>> states;
+  latency_histogram took;  ///< each run
+  nanoseconds spent{0};
+  std::string failing_output;  ///< the end of the first bad run's
+  std::uint64_t failing_run = 0;
+  unsigned left = 0;  ///< processes that runs left behind, and that were ended
+};
+
+/// What running, exploring or replaying a command comes to. Every output is a function of it.
+struct command_run {
+  run_settings asked;
+  std::vector<std::string> command;
+  std::vector<std::string> options;  ///< of the search, that a replay needs too
+  std::optional<command_rounds> rounds;
+  std::optional<command_exploration> explored;
+  std::optional<command_finding> replayed;
+  filesystem_info filesystem;
+  bool interrupted = false;
+  std::string failure;  ///< what ended it, as one line; else empty
+};
+
+int exit_status_of(const command_run& run);
+
+/// For a person. `color`: with ANSI escapes.
+std::string text_report(const command_run& run, bool color);
+
+/// docs/command.schema.json describes it.
+std::string json_report(const command_run& run);
+
+}  // namespace filemap
