@@ -1,6 +1,10 @@
 #include "advice.hpp"
 
+#include "filemap/explore/exploration.hpp"
+
 #include <cerrno>
+#include <new>
+#include <system_error>
 
 #include <fmt/format.h>
 
@@ -30,6 +34,20 @@ std::string describe_failed_operation(const litmus::observation& seen,
                                       const std::filesystem::path& dir) {
   return fmt::format("{} failed in {}: {}{}", to_string(seen.failed), dir.string(), reason_of(seen),
                      seen.error == 0 ? "; is the filesystem full?" : advice_on(seen.error));
+}
+
+std::string describe_failure(const std::exception_ptr& failure, const std::filesystem::path& dir) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const litmus::operation_failed& error) {
+    return describe_failed_operation(error.seen(), dir);
+  } catch (const std::system_error& error) {
+    return fmt::format("{}{}", error.what(), advice_on(error.code().value()));
+  } catch (const std::bad_alloc&) {
+    return "out of memory; explore fewer tests or modes at once, or use a smaller --size";
+  } catch (const std::exception& error) {
+    return error.what();
+  }
 }
 
 }  // namespace filemap

@@ -2,6 +2,7 @@
 
 #include "filemap/subject/outcome.hpp"
 
+#include <exception>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -16,5 +17,8 @@ std::string_view advice_on(int error) noexcept;
 /// why, and what to do about it.
 std::string describe_failed_operation(const litmus::observation& seen,
                                       const std::filesystem::path& dir);
+
+/// What ended a search, as one line; `dir`: the one that was asked for.
+std::string describe_failure(const std::exception_ptr& failure, const std::filesystem::path& dir);
 
 }  // namespace filemap

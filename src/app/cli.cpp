@@ -101,8 +101,13 @@ activity activity_of(const std::vector<given_option>& options, bool has_command)
     if (asked == activity::help || asked == activity::version) return *asked;
     if (asked && found == activity::run) found = *asked;
   }
-  if (!has_command) return found;
+  if (!has_command) {
+    if (found == activity::fault_command) refuse("--faults: a COMMAND is expected, behind --");
+    return found;
+  }
   switch (found) {
+    case activity::fault_command:
+      return found;
     case activity::run:
       return activity::run_command;
     case activity::explore:
@@ -116,7 +121,7 @@ activity activity_of(const std::vector<given_option>& options, bool has_command)
 
 bool is_of_command(activity what) {
   return what == activity::run_command || what == activity::explore_command ||
-         what == activity::replay_command;
+         what == activity::replay_command || what == activity::fault_command;
 }
 
 void refuse_what_does_not_go(const given_option& option, activity what) {
@@ -316,16 +321,24 @@ void understand_tests(options& options) {
 void draw_seed(options& options) {
   std::random_device random;
   options.seed = random();
-  options.command.insert(options.command.end(), {"--seed", std::to_string(options.seed)});
+  const std::vector<std::string> words = {"--seed", std::to_string(options.seed)};
+  options.command.insert(options.command.end(), words.begin(), words.end());
+  const auto& faults = options.subject.faults;
+  const bool is_drawn = std::any_of(faults.begin(), faults.end(),
+                                    [](const call_fault& one) { return one.probability < 1; });
+  if (is_drawn) options.of_schedules.push_back({words, {}});
 }
 
 std::vector<repeated_words> words_of_schedules(const std::vector<given_option>& options) {
   std::vector<repeated_words> all;
   for (const auto& option : options) {
     if (!option.row->of_a_schedule) continue;
-    auto& repeated = all.emplace_back(repeated_words{{std::string(option.name())}, {}});
-    repeated.needs = option.row->needs;
-    repeated.words.insert(repeated.words.end(), option.values.begin(), option.values.end());
+    auto& words = all.emplace_back(repeated_words{{}, option.row->needs}).words;
+    if (option.values.empty()) words.emplace_back(option.name());
+    for (const auto& value : option.values) {
+      words.emplace_back(option.name());
+      words.push_back(value);
+    }
   }
   return all;
 }
@@ -404,10 +417,10 @@ std::optional<options> parse_command_line(std::span<const char* const> argv, std
   }
   if (!is_of_command(options.what)) understand_tests(options);
   options.command.assign(own.begin(), own.end());
+  options.of_schedules = words_of_schedules(given);
   if (!line.seeded) draw_seed(options);
   options.command.insert(options.command.end(),
                          argv.begin() + static_cast<std::ptrdiff_t>(own.size()), argv.end());
-  options.of_schedules = words_of_schedules(given);
   return options;
 }
 

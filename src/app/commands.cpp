@@ -1,12 +1,15 @@
 #include "commands.hpp"
 
+#include "advice.hpp"
 #include "cli.hpp"
+#include "explore/fault_table.hpp"
 #include "explore/fixed_schedule.hpp"
+#include "progress.hpp"
 
 #include <algorithm>
 #include <chrono>
-#include <exception>
 #include <optional>
+#include <stdexcept>
 #include <utility>
 
 #include <fmt/format.h>
@@ -20,6 +23,7 @@ command_settings settings_of(const options& asked, const work_directory& directo
   auto settings = asked.subject;
   settings.directory = directory.path();
   settings.removed = directory.path();
+  settings.seed = asked.seed;
   settings.interrupt = &interrupt;
   return settings;
 }
@@ -29,69 +33,122 @@ std::optional<instant> deadline_of(const options& asked) {
   return clock::now() + *asked.duration;
 }
 
-command_exploration explored(const options& asked, command_settings settings,
-                             const std::atomic<bool>& interrupt) {
-  command_subject subject(std::move(settings));
-  command_exploration_options how;
-  how.limit = asked.explore_limit;
-  how.samples = asked.samples;
-  how.seed = asked.seed;
-  how.interrupt = &interrupt;
-  how.deadline = deadline_of(asked);
-  return explore(subject, how);
+void count(std::vector<std::pair<command_state, std::uint64_t>>& states,
+           const command_state& state) {
+  const auto known = std::find_if(states.begin(), states.end(),
+                                  [&](const auto& one) { return one.first.text == state.text; });
+  if (known == states.end()) {
+    states.emplace_back(state, 1);
+  } else {
+    ++known->second;
+  }
 }
 
-command_finding replayed(const options& asked, command_settings settings) {
-  command_subject subject(std::move(settings));
-  subject.learn();
-  fixed_schedule order(*asked.replay);
-  order.begin();
-  const auto done = execute(subject, order);
-  if (const auto misfit = order.misfit(); !misfit.empty()) {
-    throw usage_error(fmt::format("--replay {}: {}", to_string(*asked.replay), misfit));
-  }
-  command_finding found;
-  found.schedule = *asked.replay;
-  found.state = subject.state(done.end->state);
-  found.calls.assign(subject.executed().begin(), subject.executed().end());
-  found.output = subject.last_end().output;
-  return found;
-}
+// --- as it is
 
 void account(command_rounds& rounds, const command_end& ended, const command_state& state) {
   ++rounds.runs;
   rounds.took.record(ended.took);
   rounds.left += ended.left;
-  const auto known = std::find_if(rounds.states.begin(), rounds.states.end(),
-                                  [&](const auto& one) { return one.first.text == state.text; });
-  if (known == rounds.states.end()) {
-    rounds.states.emplace_back(state, 1);
-  } else {
-    ++known->second;
-  }
+  count(rounds.states, state);
   if (!state.bad || rounds.bad++ > 0) return;
   rounds.failing_run = rounds.runs;
   rounds.failing_output = ended.output;
 }
 
-command_rounds repeated(const options& asked, const command_settings& settings,
-                        const std::atomic<bool>& interrupt) {
-  const auto begin = clock::now();
-  const auto deadline = deadline_of(asked);
-  command_rounds rounds;
-  const auto is_over = [&] {
-    if (interrupt.load() || (deadline && clock::now() >= *deadline)) return true;
-    if (asked.stop_on_violation && rounds.bad > 0) return true;
-    return asked.iterations > 0 && rounds.runs == asked.iterations;
-  };
-  while (!is_over()) {
-    prepare_run(settings);
-    const auto ended = run_unsupervised(supervisor_options_of(settings));
-    if (interrupt.load()) break;
-    account(rounds, ended, state_of(ended, settings));
+// Without an eye on its calls, where nothing is to be done to them.
+class rounds_of_command {
+ public:
+  rounds_of_command(const options& asked, command_settings settings)
+      : asked_(asked), settings_(std::move(settings)), deadline_(deadline_of(asked)) {
+    if (settings_.faults.empty() && settings_.stalls.empty()) return;
+    subject_.emplace(settings_);
+    subject_->run_unheld();  // of what changes the faults are told by it
   }
-  rounds.spent = clock::now() - begin;
-  return rounds;
+
+  command_rounds run(progress& progress) {
+    const auto begin = clock::now();
+    while (!is_over()) {
+      auto ended = subject_ ? supervised() : unsupervised();
+      if (settings_.interrupt->load()) break;
+      account(rounds_, ended, state_of(ended, settings_));
+      progress.update(fmt::format("{} runs, {} failed", rounds_.runs, rounds_.bad));
+    }
+    rounds_.spent = clock::now() - begin;
+    return std::move(rounds_);
+  }
+
+ private:
+  bool is_over() const {
+    if (settings_.interrupt->load() || (deadline_ && clock::now() >= *deadline_)) return true;
+    if (asked_.stop_on_violation && rounds_.bad > 0) return true;
+    return asked_.iterations > 0 && rounds_.runs == asked_.iterations;
+  }
+  command_end unsupervised() {
+    prepare_run(settings_);
+    return run_unsupervised(supervisor_options_of(settings_));
+  }
+  command_end supervised() {
+    subject_->run_unheld();
+    rounds_.failed += subject_->noticed().failed;
+    return subject_->last_end();
+  }
+
+  const options& asked_;
+  const command_settings settings_;
+  const std::optional<instant> deadline_;
+  std::optional<command_subject> subject_;
+  command_rounds rounds_;
+};
+
+// --- under a search
+
+command_exploration explored(const options& asked, command_settings settings, progress& progress) {
+  command_exploration_options how;
+  how.limit = asked.explore_limit;
+  how.samples = asked.samples;
+  how.seed = asked.seed;
+  how.interrupt = settings.interrupt;
+  how.deadline = deadline_of(asked);
+  how.after_each_run = [&](const command_exploration& found) {
+    const auto bad = found.bad();
+    progress.update(fmt::format("{} runs, {} failed: {}", found.runs, bad,
+                                to_string(found.passes.back().what)));
+  };
+  command_subject subject(std::move(settings));
+  return explore(subject, how);
+}
+
+fault_table faults_of(const options& asked, command_settings settings) {
+  search_options how;
+  how.limit = asked.explore_limit;
+  how.interrupt = settings.interrupt;
+  how.deadline = deadline_of(asked);
+  command_subject subject(std::move(settings));
+  return try_faults(subject, how);
+}
+
+// Nothing: it was interrupted.
+std::optional<command_finding> replayed(const options& asked, command_settings settings) {
+  constexpr unsigned tries = 5;
+  search_options how;
+  how.interrupt = settings.interrupt;
+  command_subject subject(std::move(settings));
+  subject.learn();
+  fixed_schedule order(*asked.replay);
+  for (unsigned i = 0; i < tries; ++i) {
+    order.begin();
+    const auto done = execute(subject, order, how);
+    if (done.stopped) return std::nullopt;
+    if (!done.end || !order.misfit().empty()) continue;
+    command_finding found;
+    found.schedule = *asked.replay;
+    found.state = subject.state(done.end->state);
+    found.calls.assign(subject.executed().begin(), subject.executed().end());
+    found.output = subject.last_end().output;
+    return found;
+  }
+  throw usage_error(fmt::format("--replay {}: {}", to_string(*asked.replay), order.misfit()));
 }
 
 }  // namespace
@@ -103,15 +160,21 @@ command_run run_command(const options& asked, const work_directory& directory,
   run.command = asked.subject.command;
   run.filesystem = inspect_filesystem(directory.path());
   auto settings = settings_of(asked, directory, interrupt);
+  progress progress(asked.progress);
   switch (asked.what) {
     case activity::explore_command:
-      run.explored = explored(asked, std::move(settings), interrupt);
+      run.explored = explored(asked, std::move(settings), progress);
+      if (run.explored->failed) run.failure = describe_failure(run.explored->failed, asked.dir);
       break;
     case activity::replay_command:
       run.replayed = replayed(asked, std::move(settings));
       break;
+    case activity::fault_command:
+      run.faults = faults_of(asked, std::move(settings));
+      if (run.faults->failed) run.failure = describe_failure(run.faults->failed, asked.dir);
+      break;
     default:
-      run.rounds = repeated(asked, settings, interrupt);
+      run.rounds = rounds_of_command(asked, std::move(settings)).run(progress);
   }
   run.interrupted = interrupt.load();
   return run;

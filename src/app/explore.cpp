@@ -27,33 +27,19 @@ litmus::exploration_options exploration_options_of(const options& asked,
   return options;
 }
 
-// What failed, as one line. `dir`: the one that was asked for.
-std::string describe(const std::exception_ptr& failure, const std::filesystem::path& dir) {
-  try {
-    std::rethrow_exception(failure);
-  } catch (const litmus::operation_failed& error) {
-    return describe_failed_operation(error.seen(), dir);
-  } catch (const std::system_error& error) {
-    return fmt::format("{}{}", error.what(), advice_on(error.code().value()));
-  } catch (const std::bad_alloc&) {
-    return "out of memory; explore fewer tests or modes at once, or use a smaller --size";
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-}
-
 explored_mode explore_mode(const options& asked, const litmus::test& test, const litmus::mode& mode,
                            const std::filesystem::path& dir,
                            const litmus::exploration_options& options) {
   explored_mode explored{mode, "", "", std::nullopt};
   try {
     explored.result = litmus::explore(test, mode, dir, options);
-    if (explored.result->failed) explored.failure = describe(explored.result->failed, asked.dir);
+    if (explored.result->failed)
+      explored.failure = describe_failure(explored.result->failed, asked.dir);
   } catch (const unsupported& error) {
     explored.cannot_run = error.what();
     spdlog::info("{} cannot run: {}", mode.name, explored.cannot_run);
   } catch (...) {
-    explored.failure = describe(std::current_exception(), asked.dir);
+    explored.failure = describe_failure(std::current_exception(), asked.dir);
   }
   return explored;
 }
@@ -92,7 +78,7 @@ replayed_run run_replay(const options& asked, const work_directory& directory,
   } catch (const unsupported&) {
     throw;
   } catch (...) {
-    throw std::runtime_error(describe(std::current_exception(), asked.dir));
+    throw std::runtime_error(describe_failure(std::current_exception(), asked.dir));
   }
   run.interrupted = interrupt.load();
   return run;

@@ -251,17 +251,16 @@ int replay(const options& asked) {
 }
 
 int command(const options& asked) {
-  auto files = open_outputs(asked);
+  const auto files = open_outputs(asked);
   catch_interrupts();
   const work_directory directory(asked.dir);
   remove_when_interrupted_twice(directory.path());
   const auto run = run_command(asked, directory, interrupted());
 
   ending ending(exit_status_of(run));
-  if (!asked.silences_text()) {
-    ending.tell([&] { print_report(text_report(run, in_color(asked)), asked); });
-  }
-  if (!run.failure.empty()) ending.tell([&] { complain(run.failure, 0); });
+  tell_results(ending, asked, files, run, &exporter::of_command, [&] {
+    return run.failure.empty() ? std::vector<std::string>() : std::vector{run.failure};
+  });
   ending.remove(directory);
   return ending.status();
 }
@@ -279,6 +278,7 @@ int do_what_is_asked(const options& asked) {
     case activity::run_command:
     case activity::explore_command:
     case activity::replay_command:
+    case activity::fault_command:
       return command(asked);
     case activity::probe:
       return probe(asked);

@@ -9,14 +9,17 @@
 #include <array>
 #include <charconv>
 #include <cstddef>
+#include <cstring>
 #include <filesystem>
 #include <iterator>
 #include <regex>
+#include <set>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 namespace filemap {
 
@@ -138,23 +141,83 @@ std::vector<opcode> stalled(std::string_view name) {
   refuse_value("the operation is write, fsync, statx or read");
 }
 
-stall_option parse_stall(const std::string& text) {
+// "OP=VALUE[@PROBABILITY]".
+struct of_operation {
+  std::string operation;
+  std::string value;
+  double probability = 1;
+};
+
+of_operation split_at_operation(const std::string& text) {
   const auto equals = text.find('=');
   if (equals == std::string::npos) refuse_value("there is no '='");
-  const auto codes = stalled(std::string_view(text).substr(0, equals));
   const auto at = std::min(text.find('@', equals), text.size());
-  const auto duration = parse_duration(text.substr(equals + 1, at - equals - 1));
-  const auto chance = at == text.size() ? 1 : probability(std::string_view(text).substr(at + 1));
-  stall_option option{text, {}};
-  for (const auto code : codes) option.stalls.push_back({code, duration, chance});
-  return option;
+  return {text.substr(0, equals), text.substr(equals + 1, at - equals - 1),
+          at == text.size() ? 1 : probability(std::string_view(text).substr(at + 1))};
 }
 
-stall_option stall_of(const std::string& text) {
+// Of a command's calls.
+std::string operation_of_command(const std::string& name) {
+  std::set<std::string_view> known;
+  for (const auto& row : all_calls()) {
+    if (row.where == operands::none || row.what == peculiarity::maps) continue;
+    if (is_operation(row, name)) return name;
+    known.insert(row.family);
+  }
+  refuse_value(
+      fmt::format("there is no operation '{}'; there are {}", name, fmt::join(known, ", ")));
+}
+
+void add_stall(command_line& line, const std::string& text) {
   try {
-    return parse_stall(text);
+    const auto [operation, time, chance] = split_at_operation(text);
+    const auto duration = parse_duration(time);
+    if (line.options.what == activity::run_command) {
+      line.options.subject.stalls.push_back({operation_of_command(operation), duration, chance});
+      return;
+    }
+    stall_option option{text, {}};
+    for (const auto code : stalled(operation)) option.stalls.push_back({code, duration, chance});
+    line.options.stalls.push_back(std::move(option));
   } catch (const std::invalid_argument& error) {
     refuse_value(fmt::format("{}; it is OP=TIME[@PROBABILITY], as in write=2ms@0.5", error.what()));
+  }
+}
+
+int error_of(const std::string& name) {
+  constexpr int most = 4096;  // MAX_ERRNO of the kernel
+  for (int error = 1; error < most; ++error) {
+    const char* const known = ::strerrorname_np(error);
+    if (known != nullptr && name == known) return error;
+  }
+  refuse_value(fmt::format("there is no error '{}'", name));
+}
+
+call_fault parse_fault(const std::string& text) {
+  const auto [operation, error, chance] = split_at_operation(text);
+  const auto number = std::min(operation.find('#'), operation.size());
+  call_fault fault;
+  fault.text = text;
+  fault.operation = operation_of_command(operation.substr(0, number));
+  fault.probability = chance;
+  if (number < operation.size()) {
+    fault.which = count(operation.substr(number + 1), 1, 1'000'000'000);
+  }
+  if (fault.operation == "close") {
+    refuse_value("a close that fails has closed all the same, which cannot be had");
+  }
+  if (error != "short") fault.error = error_of(error);
+  return fault;
+}
+
+call_fault fault_of(const std::string& text) {
+  try {
+    return parse_fault(text);
+  } catch (const std::invalid_argument& error) {
+    refuse_value(
+        fmt::format("{}; it is OP[#N]=ERROR[@PROBABILITY], as in write#3=ENOSPC or "
+                    "read=short@0.1",
+                    error.what()));
   }
 }
 
@@ -162,16 +225,17 @@ stall_option stall_of(const std::string& text) {
 
 constexpr activities everywhere(activity::run, activity::explore, activity::replay,
                                 activity::run_command, activity::explore_command,
-                                activity::replay_command, activity::model_only, activity::check,
-                                activity::probe, activity::list, activity::show, activity::help,
-                                activity::version);
+                                activity::replay_command, activity::fault_command,
+                                activity::model_only, activity::check, activity::probe,
+                                activity::list, activity::show, activity::help, activity::version);
 constexpr activities executing(activity::run, activity::explore, activity::replay);
 constexpr activities executing_any(activity::run, activity::explore, activity::replay,
                                    activity::run_command, activity::explore_command,
-                                   activity::replay_command);
+                                   activity::replay_command, activity::fault_command);
 constexpr activities commanding(activity::run_command, activity::explore_command,
-                                activity::replay_command);
-constexpr activities holding(activity::explore_command, activity::replay_command);
+                                activity::replay_command, activity::fault_command);
+constexpr activities holding(activity::explore_command, activity::replay_command,
+                             activity::fault_command);
 constexpr activities modelling(activity::run, activity::explore, activity::replay,
                                activity::model_only);
 constexpr activities in_rounds(activity::run);
@@ -253,7 +317,8 @@ constexpr std::array first_rows = {
         .value = "N",
         .group = instead,
         .help = "so many orders, and a sample of others (100k)",
-        .goes_with = exploring,
+        .goes_with =
+            activities(activity::explore, activity::explore_command, activity::fault_command),
         .take = [](line& l, given t) { l.options.explore_limit = count(t, 1, 1'000'000'000); },
         .kind = kind::value,
         .asks_for = activity::explore,
@@ -269,6 +334,15 @@ constexpr std::array first_rows = {
         .kind = kind::value,
         .asks_for = activity::explore,
         .excludes = "--explore-limit",
+    },
+    option_row{
+        .names = "--faults",
+        .value = "",
+        .group = instead,
+        .help = "one fault at each operation of a COMMAND, and how it takes them",
+        .goes_with = activities(activity::fault_command),
+        .take = [](line&, given) {},
+        .asks_for = activity::fault_command,
     },
     option_row{
         .names = "--replay",
@@ -294,7 +368,8 @@ constexpr std::array first_rows = {
         .value = "TIME",
         .group = how_much,
         .help = "time for each mode instead, or whichever ends first",
-        .goes_with = activities(activity::run, activity::run_command, activity::explore_command),
+        .goes_with = activities(activity::run, activity::run_command, activity::explore_command,
+                                activity::fault_command),
         .take = [](line& l, given t) { l.options.duration = positive_duration(t); },
         .kind = kind::value,
     },
@@ -421,8 +496,8 @@ constexpr std::array first_rows = {
         .value = "OP=TIME[@P]",
         .group = what,
         .help = "hold write, fsync, statx or read back before it",
-        .goes_with = in_rounds,
-        .take = [](line& l, given t) { l.options.stalls.push_back(stall_of(t)); },
+        .goes_with = in_rounds_or_runs,
+        .take = [](line& l, given t) { add_stall(l, t); },
         .kind = kind::repeated_value,
     },
     option_row{
@@ -485,7 +560,7 @@ constexpr std::array first_rows = {
         .value = "TIME",
         .group = of_command,
         .help = "how long an operation is held for the sake of a sleep (100ms)",
-        .goes_with = holding,
+        .goes_with = activities(activity::explore_command, activity::replay_command),
         .take = [](line& l, given t) { l.options.subject.patience = positive_duration(t); },
         .kind = kind::value,
         .of_a_schedule = true,
@@ -512,6 +587,17 @@ constexpr std::array first_rows = {
                   word(t, std::to_array<std::pair<std::string_view, bool>>({{"io_uring", true}}));
             },
         .kind = kind::value,
+        .of_a_schedule = true,
+    },
+    option_row{
+        .names = "--fault",
+        .value = "OP[#N]=ERROR[@P]",
+        .group = of_command,
+        .help = "these fail, or only the N-th: write=ENOSPC, fsync#2=EIO, read=short",
+        .goes_with =
+            activities(activity::run_command, activity::explore_command, activity::replay_command),
+        .take = [](line& l, given t) { l.options.subject.faults.push_back(fault_of(t)); },
+        .kind = kind::repeated_value,
         .of_a_schedule = true,
     },
     option_row{
@@ -626,6 +712,14 @@ constexpr std::array first_rows = {
     },
 };
 
+constexpr activities activities_of(const exporter& form) {
+  if (form.explores) {
+    return activities(activity::run, activity::explore, activity::run_command,
+                      activity::explore_command, activity::replay_command, activity::fault_command);
+  }
+  return activities(activity::run, activity::explore_command, activity::replay_command);
+}
+
 // An exporter's file.
 constexpr option_row row_of(const exporter& form) {
   return {
@@ -633,7 +727,7 @@ constexpr option_row row_of(const exporter& form) {
       .value = "FILE",
       .group = output_group,
       .help = form.what,
-      .goes_with = form.explores ? activities(activity::run, activity::explore) : in_rounds,
+      .goes_with = activities_of(form),
       .take = nullptr,
       .kind = kind::value,
       .exports = &form,
@@ -785,6 +879,7 @@ activity_words words_of(activity which) noexcept {
     case activity::run_command:
     case activity::explore_command:
     case activity::replay_command:
+    case activity::fault_command:
       return {"a COMMAND", "it says what is done, and where"};
     case activity::model_only:
       return {"--model-only", "nothing is run, and what the model allows is told as text"};

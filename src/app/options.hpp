@@ -32,6 +32,7 @@ enum class activity : std::uint8_t {
   run_command,
   explore_command,
   replay_command,
+  fault_command,
   model_only,
   check,
   probe,

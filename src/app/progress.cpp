@@ -13,7 +13,7 @@ namespace filemap {
 namespace {
 
 // A run does not end because nobody can be told how far it is.
-void show(const std::string& text) noexcept {
+void write(const std::string& text) noexcept {
   std::fputs(text.c_str(), stderr);
   std::fflush(stderr);
 }
@@ -24,25 +24,38 @@ progress::progress(progress_kind when)
     : shown_(when == progress_kind::always ||
              (when == progress_kind::automatic && ::isatty(STDERR_FILENO) != 0)) {}
 
+bool progress::is_due() {
+  const auto now = clock::now();
+  if (!shown_ || now - last_ < std::chrono::milliseconds(100)) return false;
+  last_ = now;
+  return true;
+}
+
+void progress::show(const std::string& text) {
+  write("\r\x1b[K" + text);
+  on_screen_ = true;
+}
+
+void progress::update(const std::string& text) {
+  if (is_due()) show(text);
+}
+
 void progress::update(const std::string& mode, double done, std::uint64_t rounds) {
   using namespace std::chrono;
-  const auto now = clock::now();
-  if (!shown_ || now - last_ < 100ms) return;
-  last_ = now;
-  const auto elapsed = duration<double>(now - begin_).count();
+  if (!is_due()) return;
+  const auto elapsed = duration<double>(last_ - begin_).count();
   done = std::clamp(done, 0.0, 1.0);
   const auto rate = elapsed > 0 ? static_cast<double>(rounds) / elapsed : 0;
   std::string eta = "?";
   if (done > 0.01)
     eta = format_duration(duration_cast<nanoseconds>(duration<double>(elapsed / done - elapsed)));
-  show(fmt::format("\r\x1b[K{:>3.0f} %  {}  {} rounds, {} per second, ETA {}", done * 100, mode,
+  show(fmt::format("{:>3.0f} %  {}  {} rounds, {} per second, ETA {}", done * 100, mode,
                    format_count(rounds), format_count(static_cast<std::uint64_t>(rate)), eta));
-  on_screen_ = true;
 }
 
 void progress::clear() {
   if (!on_screen_) return;
-  show("\r\x1b[K");
+  write("\r\x1b[K");
   on_screen_ = false;
 }
 

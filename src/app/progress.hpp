@@ -18,9 +18,14 @@ class progress {
 
   /// `done`: the part of the whole run, from 0 to 1. `rounds`: of all modes together.
   void update(const std::string& mode, double done, std::uint64_t rounds);
+  /// "12 runs, 3 failed".
+  void update(const std::string& text);
   void clear();
 
  private:
+  bool is_due();
+  void show(const std::string& text);
+
   const bool shown_;
   const instant begin_ = clock::now();
   instant last_;

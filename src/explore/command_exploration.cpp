@@ -20,7 +20,7 @@ class explorer {
  public:
   explorer(command_subject& subject, const command_exploration_options& options)
       : subject_(subject), options_(options) {
-    how_.interrupt = options.interrupt;
+    how_.interrupt = unhurried_.interrupt = options.interrupt;
     how_.deadline = options.deadline;
   }
 
@@ -59,8 +59,10 @@ class explorer {
   }
 
   bool is_enough() const {
-    // Which order decides is known only beside a run that ends well.
-    const bool has_both = found_.by_order && !good_.empty();
+    // Which order decides is known only beside a run that ends well. Where there is none, no order
+    // does.
+    constexpr std::uint64_t many = 50;
+    const bool has_both = found_.by_order && (found_.ended_well || found_.runs >= many);
     return has_both || is_interrupted(how_) || is_out_of_time(how_) || left() == 0;
   }
   std::uint64_t left() const {
@@ -85,6 +87,7 @@ class explorer {
         ++of.runs;
         if (!done.end) return std::nullopt;
         account(done, of);
+        if (options_.after_each_run) options_.after_each_run(found_);
         return done;
       } catch (const diverged&) {
         ++found_.diverged;
@@ -103,6 +106,7 @@ class explorer {
       ++known->second;
     }
     if (!done.end->bad) {
+      found_.ended_well = true;
       if (good_.empty()) good_.assign(subject_.executed().begin(), subject_.executed().end());
       return;
     }
@@ -111,10 +115,18 @@ class explorer {
     keep(done);
   }
 
-  // Of the last run. One that lets time pass is kept only until one is found that does not.
+  // Of the last run. What does not fail again in the same order is no reason to end the search: a
+  // program may fail by a die that it throws.
   void keep(const executed_run& done) {
-    auto& kept = takes_time(subject_.executed()) ? found_.by_time : found_.by_order;
-    if (!kept) kept = finding_of(done);
+    constexpr unsigned again = 2;
+    auto finding = finding_of(done);
+    auto& kept = takes_time(finding.calls) ? found_.by_time : found_.by_order;
+    if (kept) return;
+    if (fails_each_time(finding, again)) {
+      kept = std::move(finding);
+    } else if (!found_.unconfirmed) {
+      found_.unconfirmed = std::move(finding);
+    }
   }
   static bool takes_time(std::span<const executed_call> calls) {
     return std::any_of(calls.begin(), calls.end(),
@@ -212,37 +224,57 @@ class explorer {
   // --- what was found
 
   void explain() {
-    if (found_.by_time && !found_.by_order) make_smaller(found_.by_time);
-    if (found_.by_order) make_smaller(found_.by_order);
-    if (found_.by_order) {
-      confirm(*found_.by_order);
-      find_pair(*found_.by_order);
+    std::optional<command_finding> settled;
+    for (auto* const kept : {&found_.by_order, &found_.by_time}) {
+      auto as_found = std::exchange(*kept, std::nullopt);
+      if (!as_found || settled) continue;
+      settled = settle(*as_found);
+      if (!settled && !found_.unconfirmed) found_.unconfirmed = std::move(as_found);
     }
-    if (found_.by_time) {
-      find_time(*found_.by_time);
-      confirm(*found_.by_time);
+    if (!settled) {
+      if (found_.unconfirmed) fails_each_time(*found_.unconfirmed, options_.confirmations);
+      return;
+    }
+    found_.unconfirmed.reset();
+    if (takes_time(settled->calls)) {
+      find_time(*settled);
+      found_.by_time = std::move(settled);
+    } else {
+      find_pair(*settled);
+      found_.by_order = std::move(settled);
     }
   }
 
-  // One with fewer detours may be found to need no time.
-  void make_smaller(std::optional<command_finding>& finding) {
+  // With few detours, or else as it was found. Nothing: neither fails each time.
+  std::optional<command_finding> settle(command_finding& as_found) {
+    auto smaller = smaller_than(as_found);
+    if (smaller && fails_each_time(*smaller, options_.confirmations)) return smaller;
+    if (fails_each_time(as_found, options_.confirmations)) return as_found;
+    return std::nullopt;
+  }
+
+  // It may even be found to need no time.
+  std::optional<command_finding> smaller_than(const command_finding& finding) {
     executed_run bad;
-    bad.schedule = finding->schedule;
-    auto done = smallest(subject_, std::move(bad), how_);
-    fixed_schedule order(done.schedule);
+    bad.schedule = finding.schedule;
+    fixed_schedule order(smallest(subject_, std::move(bad), unhurried_).schedule);
     order.begin();
-    done = execute(subject_, order, how_);
-    if (!done.end || !done.end->bad) return;
-    auto smaller = finding_of(done);
-    finding.reset();
-    (takes_time(smaller.calls) ? found_.by_time : found_.by_order) = std::move(smaller);
+    const auto done = execute(subject_, order, unhurried_);
+    if (!done.end || !done.end->bad) return std::nullopt;
+    return finding_of(done);
   }
 
-  confirmation repeat(chooser& by) {
+  bool fails_each_time(command_finding& finding, unsigned times) {
+    fixed_schedule order(finding.schedule);
+    finding.confirmed = repeat(order, times);
+    return finding.confirmed.bad == finding.confirmed.runs;
+  }
+
+  confirmation repeat(chooser& by, unsigned times) {
     confirmation counted;
-    while (counted.runs < options_.confirmations && !is_interrupted(how_)) {
+    while (counted.runs < times && !is_interrupted(unhurried_)) {
       by.begin();
-      const auto done = execute(subject_, by, how_);
+      const auto done = execute(subject_, by, unhurried_);
       if (done.stopped) break;
       ++counted.runs;
       if (done.end && done.end->bad) ++counted.bad;
@@ -250,16 +282,11 @@ class explorer {
     return counted;
   }
 
-  void confirm(command_finding& finding) {
-    fixed_schedule order(finding.schedule);
-    finding.confirmed = repeat(order);
-  }
-
   // Nothing: it could not be had, or it stopped.
   std::optional<bool> is_bad(const candidate& earlier, const candidate& later) {
     ordering order(earlier, later);
     order.begin();
-    const auto done = execute(subject_, order, how_);
+    const auto done = execute(subject_, order, unhurried_);
     if (!done.end || !order.held_to()) return std::nullopt;
     return done.end->bad;
   }
@@ -269,14 +296,15 @@ class explorer {
     const auto& calls = finding.calls;
     for (std::size_t i = 0; i < calls.size(); ++i) {
       for (std::size_t j = i + 1; j < calls.size(); ++j) {
-        if (is_interrupted(how_)) return;
+        if (is_interrupted(unhurried_)) return;
         if (!calls[i].touched.depends_on(calls[j].touched)) continue;
         if (!is_the_other_way_in_a_good_run(calls[i].name, calls[j].name)) continue;
         if (is_bad(calls[i].name, calls[j].name) != true) continue;
         if (is_bad(calls[j].name, calls[i].name) != false) continue;
         ordering this_order(calls[i].name, calls[j].name);
         ordering other_order(calls[j].name, calls[i].name);
-        finding.pair = {i, j, repeat(this_order), repeat(other_order)};
+        finding.pair = {i, j, repeat(this_order, options_.confirmations),
+                        repeat(other_order, options_.confirmations)};
         return;
       }
     }
@@ -297,12 +325,12 @@ class explorer {
     nanoseconds too_little{0};
     const auto before = enough;
     while (enough - too_little > std::max<nanoseconds>(enough / 10, milliseconds(1))) {
-      if (is_interrupted(how_)) break;
+      if (is_interrupted(unhurried_)) break;
       const auto middle = (enough + too_little) / 2;
       subject_.set_patience(middle);
       fixed_schedule order(finding.schedule);
       order.begin();
-      const auto done = execute(subject_, order, how_);
+      const auto done = execute(subject_, order, unhurried_);
       (done.end && done.end->bad ? enough : too_little) = middle;
     }
     finding.takes = enough;
@@ -312,6 +340,7 @@ class explorer {
   command_subject& subject_;
   const command_exploration_options& options_;
   search_options how_;
+  search_options unhurried_;  // what was found is explained after the deadline too
   std::vector<executed_call> as_it_is_;
   std::vector<executed_call> good_;
   command_exploration found_;
@@ -332,6 +361,12 @@ std::string_view to_string(search_pass::kind what) noexcept {
     default:
       return "two operations delayed";
   }
+}
+
+std::uint64_t command_exploration::bad() const noexcept {
+  std::uint64_t count = 0;
+  for (const auto& [state, runs] : states) count += state.bad ? runs : 0;
+  return count;
 }
 
 command_exploration explore(command_subject& subject, const command_exploration_options& options) {

@@ -10,12 +10,15 @@
 
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace filemap {
+
+struct command_exploration;
 
 struct command_exploration_options {
   std::uint64_t limit = 1000;  ///< runs of the search
@@ -25,6 +28,7 @@ struct command_exploration_options {
   unsigned confirmations = 20;
   const std::atomic<bool>* interrupt = nullptr;
   std::optional<instant> deadline = {};
+  std::function<void(const command_exploration&)> after_each_run = {};
 };
 
 /// One part of the search.
@@ -76,14 +80,21 @@ struct command_exploration {
   std::uint64_t diverged = 0;
   std::vector<std::pair<command_state, std::uint64_t>> states;
   bool fails_as_it_is = false;
-  bool complete = false;  ///< every order of the calls on `files`, without letting time pass
+  bool ended_well = false;  ///< in some run
+  bool complete = false;    ///< every order of the calls on `files`, without letting time pass
   bool interrupted = false;
   bool out_of_time = false;
   std::exception_ptr failed = nullptr;
   nanoseconds spent{0};
-  supervision noticed;                      ///< of the first run under the search
-  std::optional<command_finding> by_order;  ///< this order breaks it
-  std::optional<command_finding> by_time;   ///< it breaks where an operation takes long
+  supervision noticed;  ///< of the first run under the search
+  /// Of these at most one: each with a schedule that came to a bad end every time that it was
+  /// repeated, but for `unconfirmed`.
+  std::optional<command_finding> by_order;     ///< this order breaks it
+  std::optional<command_finding> by_time;      ///< it breaks where an operation takes long
+  std::optional<command_finding> unconfirmed;  ///< it failed, and not each time: it cannot be told
+
+  /// Runs of the search that came to a bad state.
+  std::uint64_t bad() const noexcept;
 };
 
 /// Throws std::system_error, `unsupported`; once a run has ended that is `failed`.

@@ -5,6 +5,7 @@
 #include "filemap/subject/verdict.hpp"
 
 #include "explore/command_exploration.hpp"
+#include "explore/fault_table.hpp"
 #include "report/run_settings.hpp"
 
 #include <cstdint>
@@ -23,17 +24,18 @@ struct command_rounds {
   nanoseconds spent{0};
   std::string failing_output;  ///< the end of the first bad run's
   std::uint64_t failing_run = 0;
-  unsigned left = 0;  ///< processes that runs left behind, and that were ended
+  unsigned left = 0;         ///< processes that runs left behind, and that were ended
+  std::uint64_t failed = 0;  ///< calls that `--fault` has hit
 };
 
 /// What running, exploring or replaying a command comes to. Every output is a function of it.
 struct command_run {
   run_settings asked;
   std::vector<std::string> command;
-  std::vector<std::string> options;  ///< of the search, that a replay needs too
   std::optional<command_rounds> rounds;
   std::optional<command_exploration> explored;
   std::optional<command_finding> replayed;
+  std::optional<fault_table> faults;
   filesystem_info filesystem;
   bool interrupted = false;
   std::string failure;  ///< what ended it, as one line; else empty
@@ -41,10 +43,17 @@ struct command_run {
 
 int exit_status_of(const command_run& run);
 
+/// A command that executes this order again, with what it needs of the options.
+std::vector<std::string> replay_command(const command_run& run, const witness& schedule,
+                                        const std::string& fault = "");
+
 /// For a person. `color`: with ANSI escapes.
 std::string text_report(const command_run& run, bool color);
 
 /// docs/command.schema.json describes it.
 std::string json_report(const command_run& run);
+
+/// The order that was found or replayed, as Chrome's trace events.
+std::string trace_report(const command_run& run);
 
 }  // namespace filemap

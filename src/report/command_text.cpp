@@ -6,7 +6,8 @@
 #include "report/styled_text.hpp"
 
 #include <algorithm>
-#include <chrono>
+#include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,15 +24,8 @@ namespace {
 using pass = search_pass::kind;
 
 std::string plural(std::uint64_t count, std::string_view what) {
-  return fmt::format("{} {}{}", format_count(count), what, count == 1 ? "" : "s");
-}
-
-std::string name_of(const executed_call& call) {
-  if (call.is_time) return "time passes";
-  auto text = fmt::format("{}({}", call.word, call.file);
-  if (!call.second.empty()) text += ", " + call.second;
-  if (call.size) text += fmt::format(", {} bytes", *call.size);
-  return text + ')';
+  const auto* const ending = count == 1 ? "" : what.ends_with('s') ? "es" : "s";
+  return fmt::format("{} {}{}", format_count(count), what, ending);
 }
 
 class writer : styled_text {
@@ -42,7 +36,8 @@ class writer : styled_text {
     line("{}", bold(shell_command(run.command)));
     if (run.rounds) rounds(run, *run.rounds);
     if (run.explored) explored(run, *run.explored);
-    if (run.replayed) replayed(run, *run.replayed);
+    if (run.replayed) replayed(*run.replayed);
+    if (run.faults) faults(run, *run.faults);
     line("");
     line("{:<13} {} on {}", "Filesystem", run.filesystem.type, run.filesystem.mount_point);
     line("{:<13} {}", "Repeat with", shell_command(run.asked.command));
@@ -65,6 +60,9 @@ class writer : styled_text {
       line("{:<13} {} had not ended with it, and were ended", "Left behind",
            plural(rounds.left, "process"));
     }
+    if (rounds.failed > 0) {
+      line("{:<13} {}", "Faults", plural(rounds.failed, "call") + " of all runs failed as asked");
+    }
     if (rounds.bad > 0) output(fmt::format("of run {}", rounds.failing_run), rounds.failing_output);
   }
 
@@ -75,17 +73,23 @@ class writer : styled_text {
     answer(found);
     if (found.by_order) finding(run, *found.by_order);
     if (found.by_time) finding(run, *found.by_time);
+    if (found.unconfirmed) finding(run, *found.unconfirmed);
     search(found);
   }
 
   void answer(const command_exploration& found) {
-    if (found.by_order && found.fails_as_it_is) {
-      line("{}", paint("31", "It fails as it is."));
+    if (found.by_order && found.fails_as_it_is && !found.ended_well) {
+      line("{}", paint("31", "It fails as it is, and in every order that was tried."));
+    } else if (found.by_order && found.fails_as_it_is) {
+      line("{}", paint("31", "It fails as it is; another order of its file operations mends it."));
     } else if (found.by_order) {
       line("{}", paint("31", "An order of its file operations breaks it."));
     } else if (found.by_time) {
       line("{}",
            paint("33", "It breaks when an operation takes long; no order was found that does."));
+    } else if (found.unconfirmed) {
+      line("{}",
+           paint("33", "It failed, but not each time in the same order: that does not decide."));
     } else if (found.files.empty()) {
       line("No two of its threads or processes touch one file that a run changes.");
     } else if (found.complete) {
@@ -96,29 +100,44 @@ class writer : styled_text {
   }
 
   void finding(const command_run& run, const command_finding& found) {
-    const auto& calls = found.calls;
-    if (found.pair) {
-      const auto& pair = *found.pair;
-      const auto& first = calls[pair.earlier];
-      const auto& second = calls[pair.later];
-      wrapped("Why   ",
-              fmt::format("{} by {} was executed before {} by {}", name_of(first), who(first),
-                          name_of(second), who(second)),
-              6);
-      line("      {} of {} runs fail in this order, {} of {} in the other", pair.in_this_order.bad,
-           pair.in_this_order.runs, pair.in_the_other.bad, pair.in_the_other.runs);
+    if (found.pair) why_of_order(found, *found.pair);
+    if (found.takes) why_of_time(found, *found.takes);
+    if (found.confirmed.runs > 0) {
+      line("End     {}, {} of {} times", found.state.text, found.confirmed.bad,
+           found.confirmed.runs);
     }
-    if (found.takes) {
-      line("Why   it fails when what is held takes {} or longer", format_duration(*found.takes));
-    }
-    line("End   {}, {} of {} times", found.state.text, found.confirmed.bad, found.confirmed.runs);
+    line("Replay  {}", shell_command(replay_command(run, found.schedule)));
     time_line(found);
-    line("Replay  {}", shell_command(replay(run, found)));
     output("", found.output);
   }
 
-  static std::string who(const executed_call& call) {
-    return fmt::format("{}/{}", call.thread, call.thread_number);
+  void why_of_order(const command_finding& found, const deciding_pair& pair) {
+    const auto& first = found.calls[pair.earlier];
+    const auto& second = found.calls[pair.later];
+    wrapped("Why     ",
+            fmt::format("{} by {} was executed before {} by {}", words_of(first), thread_of(first),
+                        words_of(second), thread_of(second)),
+            8);
+    line("        {} of {} runs fail in this order, {} of {} in the other", pair.in_this_order.bad,
+         pair.in_this_order.runs, pair.in_the_other.bad, pair.in_the_other.runs);
+  }
+
+  // Of what was held while time passed, what was executed first then.
+  void why_of_time(const command_finding& found, nanoseconds takes) {
+    const auto& calls = found.calls;
+    const auto time =
+        std::find_if(calls.begin(), calls.end(), [](const auto& call) { return call.is_time; });
+    if (time == calls.end()) return;
+    const auto held = std::find_if(
+        time, calls.end(), [&](const auto& call) { return !call.is_time && call.held < time->at; });
+    const auto what = held == calls.end()
+                          ? "what is held"
+                          : fmt::format("{} by {}", words_of(*held), thread_of(*held));
+    wrapped("Why     ",
+            fmt::format("{} takes {} or longer, and {} waits in {} for no longer than {}", what,
+                        format_duration(takes), thread_of(*time), time->word,
+                        format_duration(time->waits)),
+            8);
   }
 
   // All of a short one. Of a long one what is around the two that decide, around time that passed,
@@ -141,7 +160,8 @@ class writer : styled_text {
       show(found.pair->later);
     }
     for (std::size_t i = 0; i < count; ++i) {
-      if (found.calls[i].is_time) show(i);
+      const auto& call = found.calls[i];
+      if (call.is_time || !fault_of(call.done).empty()) show(i);
     }
     show(count - 1);
     show(0);
@@ -149,6 +169,7 @@ class writer : styled_text {
   }
 
   void time_line(const command_finding& found) {
+    if (found.calls.empty()) return;
     line("Time line");
     const auto shown = shown_calls(found);
     std::size_t left_out = 0;
@@ -160,25 +181,23 @@ class writer : styled_text {
       if (left_out > 0) line("       … {}", plural(std::exchange(left_out, 0), "other"));
       const auto& call = found.calls[i];
       const bool decides = found.pair && (i == found.pair->earlier || i == found.pair->later);
-      const auto text = fmt::format("{:>4} {} {:<18} {}{}", i + 1, decides ? '>' : ' ',
-                                    call.is_time ? "" : who(call), name_of(call), saw(call));
+      const auto text = fmt::format("{:>4} {} {:<14} {}", i + 1, decides ? '>' : ' ',
+                                    thread_of(call), call.is_time ? wait_of(call) : step_of(call));
       line("{}", decides ? bold(text) : text);
     }
     if (left_out > 0) line("       … {}", plural(left_out, "other"));
   }
 
-  static std::string saw(const executed_call& call) {
-    if (call.is_time) return "";
-    return call.file_size ? fmt::format("   the file has {} bytes", *call.file_size) : "   no file";
+  static std::string wait_of(const executed_call& call) {
+    return fmt::format("time passes: it waits in {} for {}", call.word,
+                       format_duration(call.waits));
   }
-
-  static std::vector<std::string> replay(const command_run& run, const command_finding& found) {
-    std::vector<std::string> words = {run.asked.command.front(), "--replay",
-                                      to_string(found.schedule)};
-    words.insert(words.end(), run.options.begin(), run.options.end());
-    words.emplace_back("--");
-    words.insert(words.end(), run.command.begin(), run.command.end());
-    return words;
+  static std::string step_of(const executed_call& call) {
+    auto text = words_of(call);
+    const auto fault = fault_of(call.done);
+    if (!fault.empty()) text += " = " + fault;
+    return text + (call.file_size ? fmt::format("   the file has {} bytes", *call.file_size)
+                                  : "   no file");
   }
 
   void search(const command_exploration& found) {
@@ -189,50 +208,169 @@ class writer : styled_text {
       passes += fmt::format("{} ({}{})", to_string(one.what), plural(one.runs, "run"),
                             one.finished ? "" : ", not finished");
     }
-    wrapped("Search        ", passes, 14);
+    wrapped(field("Search"), passes, indent);
     if (found.diverged > 0) {
-      line("              {} went another way than asked, and counted for nothing",
+      line("{}{} went another way than asked, and counted for nothing", field(""),
            plural(found.diverged, "run"));
-    }
-    if (found.noticed.forced > 0) {
-      line(
-          "              it was not quiet {} times; the choice was made after it had run for 20 ms",
-          found.noticed.forced);
     }
     constexpr std::size_t most = 8;
     const std::span files(found.files);
     auto words = fmt::format("{}", fmt::join(files.first(std::min(most, files.size())), " "));
     if (files.size() > most) words += fmt::format(" and {} more", files.size() - most);
-    if (!files.empty()) wrapped("Files         ", words, 14);
+    if (!files.empty()) wrapped(field("Files"), words, indent);
     if (!found.not_held.empty()) {
-      wrapped(
-          "Not held      ",
-          fmt::format("{}: only some orders touch {} from two sides; --watch holds {}",
-                      fmt::join(found.not_held, " "), found.not_held.size() == 1 ? "it" : "them",
-                      found.not_held.size() == 1 ? "it" : "them"),
-          14);
+      wrapped(field("Not held"),
+              fmt::format("{}: only some orders touch {} from two sides; --watch holds {}",
+                          fmt::join(found.not_held, " "), them(found.not_held.size()),
+                          them(found.not_held.size())),
+              indent);
     }
-    if (found.noticed.rings > 0) {
-      wrapped("Not seen      ",
-              "what it does through io_uring; --deny io_uring makes many programs use threads", 14);
+    not_seen(found.noticed);
+  }
+
+  static std::string_view them(std::size_t count) { return count == 1 ? "it" : "them"; }
+
+  void not_seen(const supervision& noticed) {
+    if (noticed.forced > 0) {
+      wrapped(field("Not quiet"),
+              fmt::format("{} after it had run for 20 ms, as it never rests: another run may go "
+                          "another way",
+                          plural(noticed.forced, "choice")),
+              indent);
     }
-    if (found.noticed.shared_maps > 0) {
-      wrapped("Not seen      ",
+    if (noticed.rings > 0) {
+      wrapped(field("Not seen"),
+              "what it does through io_uring or io_submit; --deny io_uring makes many programs use "
+              "threads instead",
+              indent);
+    }
+    if (noticed.shared_maps > 0) {
+      wrapped(field("Not seen"),
               fmt::format("what it changes through {} of files",
-                          plural(found.noticed.shared_maps, "shared mapping")),
-              14);
+                          plural(noticed.shared_maps, "shared mapping")),
+              indent);
     }
   }
 
   // --- replayed
 
-  void replayed(const command_run& run, const command_finding& found) {
+  void replayed(const command_finding& found) {
     line("");
     line("{}", found.state.bad ? paint("31", found.state.text) : paint("32", found.state.text));
     time_line(found);
     output("", found.output);
-    static_cast<void>(run);
   }
+
+  // --- faults
+
+  void faults(const command_run& run, const fault_table& table) {
+    line("");
+    if (table.without.bad) {
+      line("{}", paint("31", "It fails as it is, without a fault: " + table.without.text));
+      return;
+    }
+    const auto count = [&](taken how) {
+      return std::count_if(table.tried.begin(), table.tried.end(),
+                           [&](const auto& one) { return one.how == how; });
+    };
+    const auto swallowed = count(taken::swallowed);
+    const auto died = count(taken::died);
+    const auto hung = count(taken::hung);
+    if (swallowed > 0) {
+      line("{}", paint("31", fmt::format("It swallows {}: it ends as if nothing had failed.",
+                                         plural(static_cast<std::uint64_t>(swallowed), "fault"))));
+    } else if (died > 0) {
+      line("{}", paint("31", fmt::format("It dies of {}.",
+                                         plural(static_cast<std::uint64_t>(died), "fault"))));
+    } else if (hung > 0) {
+      line("{}", paint("31", fmt::format("It hangs after {}.",
+                                         plural(static_cast<std::uint64_t>(hung), "fault"))));
+    } else if (table.tried.empty()) {
+      line("No operation that a fault could hit.");
+    } else {
+      line("{}", paint("32", "It tells of every fault, or recovers."));
+    }
+    for (const auto how : {taken::swallowed, taken::died, taken::hung}) each_fault(table, how);
+    if (const auto* const one = first_bad(table)) {
+      line("Replay  {}", shell_command(replay_command(run, witness{}, one->fault.text)));
+      output(fmt::format("of {}", one->fault.text), one->output);
+    }
+    for (const auto how : {taken::told, taken::recovered}) kinds_of_faults(table, how);
+    wrapped(field("Tried"),
+            fmt::format("{}, {}: {} swallowed, {} died, {} hung, {} told, {} recovered",
+                        plural(table.operations, "operation"), plural(table.tried.size(), "fault"),
+                        swallowed, died, hung, count(taken::told), count(taken::recovered)),
+            indent);
+    if (table.not_tried > 0) {
+      line("{}{} more, for want of runs or time, or as they went another way", field("Not tried"),
+           table.not_tried);
+    }
+    if (!table.unstable.empty() || !table.output_is_stable) {
+      wrapped(field("Not judged"),
+              fmt::format("{}, as two runs without a fault differ there",
+                          fmt::join(unjudged(table), " ")),
+              indent);
+    }
+    not_seen(table.noticed);
+  }
+
+  static std::vector<std::string> unjudged(const fault_table& table) {
+    auto names = table.unstable;
+    if (!table.output_is_stable) names.emplace_back("its output");
+    return names;
+  }
+
+  static const tried_fault* first_bad(const fault_table& table) {
+    for (const auto how : {taken::swallowed, taken::died, taken::hung}) {
+      for (const auto& one : table.tried) {
+        if (one.how == how) return &one;
+      }
+    }
+    return nullptr;
+  }
+
+  void each_fault(const fault_table& table, taken how) {
+    constexpr std::size_t most = 12;
+    std::size_t count = 0;
+    for (const auto& one : table.tried) {
+      if (one.how != how || ++count > most) continue;
+      auto then = one.state.text;
+      if (!one.other_files.empty()) {
+        then += fmt::format("; not as without it: {}", fmt::join(one.other_files, " "));
+      } else if (how == taken::swallowed) {
+        then += "; it may not be durable";
+      }
+      wrapped(
+          fmt::format("  {:<10}", to_string(how)),
+          fmt::format("{} of {} by {}: {}", one.fault.text, one.call.file, one.call.thread, then),
+          12);
+    }
+    if (count > most) line("  … {} more {}", count - most, to_string(how));
+  }
+
+  // "write: ENOSPC EIO", of each operation.
+  void kinds_of_faults(const fault_table& table, taken how) {
+    std::map<std::string_view, std::set<std::string>> kinds;
+    for (const auto& one : table.tried) {
+      if (one.how != how) continue;
+      const auto& text = one.fault.text;
+      kinds[one.call.row->family].insert(text.substr(text.find('=') + 1));
+    }
+    if (kinds.empty()) return;
+    std::string words;
+    for (const auto& [operation, errors] : kinds) {
+      words +=
+          fmt::format("{}{}: {}", words.empty() ? "" : "; ", operation, fmt::join(errors, " "));
+    }
+    auto name = std::string(to_string(how));
+    name[0] = static_cast<char>(name[0] - 'a' + 'A');
+    wrapped(field(name), words, indent);
+  }
+
+  // ---
+
+  static constexpr std::size_t indent = 14;
+  static std::string field(std::string_view name) { return fmt::format("{:<13} ", name); }
 
   void output(std::string_view of, const std::string& text) {
     constexpr std::size_t most = 8;  // lines
@@ -251,6 +389,18 @@ class writer : styled_text {
 };
 
 }  // namespace
+
+std::vector<std::string> replay_command(const command_run& run, const witness& schedule,
+                                        const std::string& fault) {
+  std::vector<std::string> words = {run.asked.command.front(), "--replay", to_string(schedule)};
+  if (!fault.empty()) words.insert(words.end(), {"--fault", fault});
+  for (const auto& repeated : run.asked.of_schedules) {
+    words.insert(words.end(), repeated.words.begin(), repeated.words.end());
+  }
+  words.emplace_back("--");
+  words.insert(words.end(), run.command.begin(), run.command.end());
+  return words;
+}
 
 std::string text_report(const command_run& run, bool color) { return writer(color).report(run); }
 

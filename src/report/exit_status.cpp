@@ -5,6 +5,7 @@
 #include "report/exploration.hpp"
 #include "report/report.hpp"
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -38,16 +39,23 @@ int exit_status_of(const exploration_run& run) {
   return exit_status_of(verdicts, {.interrupted = run.interrupted});
 }
 
-// Found by order, or with --strict by time; a replay or a run that fails.
+// Found by order, or with --strict by time or once; a replay or a run that fails; a fault that it
+// dies of or swallows.
 int exit_status_of(const command_run& run) {
-  const bool failed = !run.failure.empty() || (run.explored && run.explored->failed);
   bool bad = run.replayed && run.replayed->state.bad;
   bad = bad || (run.rounds && run.rounds->bad > 0);
   if (run.explored) {
-    bad = run.explored->by_order || (run.asked.strict && run.explored->by_time);
+    const auto& found = *run.explored;
+    bad = found.by_order || (run.asked.strict && (found.by_time || found.unconfirmed));
+  }
+  if (run.faults) {
+    const auto& tried = run.faults->tried;
+    bad = run.faults->without.bad || std::any_of(tried.begin(), tried.end(), [](const auto& one) {
+            return one.how != taken::told && one.how != taken::recovered;
+          });
   }
   const std::array verdicts{bad ? verdict::forbidden : verdict::ok};
-  return exit_status_of(verdicts, {.failed = failed, .interrupted = run.interrupted});
+  return exit_status_of(verdicts, {.failed = !run.failure.empty(), .interrupted = run.interrupted});
 }
 
 int exit_status_of(const replayed_run& run, bool strict) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "report/command.hpp"
 #include "report/exploration.hpp"
 #include "report/report.hpp"
 
@@ -20,6 +21,8 @@ struct exporter {
   /// under UndefinedBehaviorSanitizer, with GCC 12.)
   bool explores;
   std::string (*of_exploration)(const exploration_run& run);
+  /// Of a command: where it has none of explorations, only of what has an order.
+  std::string (*of_command)(const command_run& run);
   bool to_standard_output;  ///< "-" is one, instead of the text
   std::size_t traces;       ///< of violating rounds that it wants kept
 };
@@ -33,15 +36,17 @@ inline constexpr std::array exporters = {
         .of_runs = json_report,
         .explores = true,
         .of_exploration = json_report,
+        .of_command = json_report,
         .to_standard_output = true,
         .traces = 1,
     },
     exporter{
         .option = "--trace",
-        .what = "violating rounds for Perfetto (Chrome trace JSON)",
+        .what = "violating rounds, or a COMMAND's order, for Perfetto",
         .of_runs = trace_report,
         .explores = false,
         .of_exploration = nullptr,
+        .of_command = trace_report,
         .to_standard_output = false,
         .traces = 100,
     },

@@ -4,6 +4,7 @@
 #include "filemap/model/model.hpp"
 
 #include "base/units.hpp"
+#include "subject/command_subject.hpp"
 
 #include <cstdint>
 #include <cstring>
@@ -40,6 +41,26 @@ inline std::string proportion_words(std::uint64_t bad, std::uint64_t all) {
   return fmt::format("{} of {}: {}, 95 % interval {} to {}", format_count(bad), format_count(all),
                      format_percent(static_cast<double>(bad) / static_cast<double>(all)),
                      format_percent(range.low), format_percent(range.high));
+}
+
+/// "write($TMPDIR/log, 20 bytes)", "time passes".
+inline std::string words_of(const executed_call& call) {
+  if (call.is_time) return "time passes";
+  auto text = fmt::format("{}({}", call.word, call.file);
+  if (!call.second.empty()) text += ", " + call.second;
+  if (call.size) text += fmt::format(", {} bytes", *call.size);
+  return text + ')';
+}
+
+/// "node/3": the name of a thread, and its number in the order in which they came.
+inline std::string thread_of(const executed_call& call) {
+  return fmt::format("{}/{}", call.thread, call.thread_number);
+}
+
+/// "short", "EIO"; empty: it was executed as it was asked for.
+inline std::string fault_of(const intervention& done) {
+  if (done.shortened) return "short";
+  return done.error == 0 ? "" : error_name(done.error);
 }
 
 }  // namespace filemap

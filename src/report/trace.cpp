@@ -18,9 +18,9 @@
 #include "report/json_parts.hpp"
 #include "report/names.hpp"
 #include "report/report.hpp"
+#include "report/trace_parts.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <iterator>
 #include <map>
@@ -49,10 +49,6 @@ enum track : unsigned {
   loop_thread = 100,  // and the workers from 1
   next_lane = 10'000,
 };
-
-double microseconds(nanoseconds duration) {
-  return std::chrono::duration<double, std::micro>(duration).count();
-}
 
 class round_writer {
  public:
@@ -162,25 +158,13 @@ class round_writer {
   // --- events
 
   void metadata(std::string_view what, unsigned tid, const char* key, const json& value) {
-    events_.push_back(
-        {{"ph", "M"}, {"name", what}, {"pid", pid_}, {"tid", tid}, {"args", {{key, value}}}});
+    events_.push_back(trace_metadata(pid_, what, tid, key, value));
   }
 
   void slice(unsigned tid, std::string_view title, instant begin, instant end, json args,
              const char* color = nullptr) {
-    end = std::max(begin, end);  // not known, or by a clock that went back
-    json event = {
-        {"ph", "X"},
-        {"name", title},
-        {"cat", "file"},
-        {"pid", pid_},
-        {"tid", tid},
-        {"ts", since_start(begin)},
-        {"dur", microseconds(end - begin)},
-        {"args", std::move(args)},
-    };
-    if (color != nullptr) event["cname"] = color;
-    events_.push_back(std::move(event));
+    events_.push_back(trace_slice(pid_, tid, title, begin - trace_.start, end - trace_.start,
+                                  std::move(args), color));
   }
 
   void flow(const std::string& title, std::pair<unsigned, instant> from,
@@ -223,9 +207,7 @@ std::string trace_report(std::span<const run_result> runs) {
       }
     }
   }
-  std::string lines;  // one an event
-  for (const auto& event : events) lines += (lines.empty() ? "\n" : ",\n") + event.dump();
-  return R"({"displayTimeUnit": "ns", "traceEvents": [)" + lines + "\n]}\n";
+  return trace_text(events);
 }
 
 }  // namespace filemap

@@ -5,6 +5,7 @@
 #include "supervisor/supervisor.hpp"
 
 #include <atomic>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <regex>
@@ -20,6 +21,9 @@ struct command_settings {
   std::filesystem::path removed;             ///< when this process is killed
   std::vector<std::filesystem::path> watch;  ///< what lies below these alone; none: every file
   std::optional<std::regex> fail_on;         ///< in its output: a failure
+  std::vector<call_fault> faults;
+  std::vector<call_stall> stalls;  ///< where nothing is held
+  std::uint64_t seed = 0;          ///< of faults and stalls of a probability
   nanoseconds patience = std::chrono::milliseconds(100);
   nanoseconds run_timeout = std::chrono::seconds(10);
   bool denies_io_uring = false;

@@ -2,8 +2,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <random>
 #include <string_view>
 #include <sys/stat.h>
+#include <system_error>
 #include <tuple>
 
 #include <fmt/format.h>
@@ -29,6 +34,7 @@ command_subject::command_subject(command_settings settings)
       supervisor_(supervisor_options_of(settings_)) {
   supervisor_.hears = [this](const heard_call& call) { hear(call); };
   supervisor_.holds = [this](const heard_call& call) { return wants(call); };
+  supervisor_.intervenes = [this](const heard_call& call) { return intervene(call); };
 }
 
 // --- what is held
@@ -58,6 +64,8 @@ bool command_subject::is_watched(const named_file& file) const {
 }
 
 void command_subject::hear(const heard_call& call) {
+  naps_.erase(call.thread);
+  dozing_.erase(call.thread);
   const auto touch = [&](touched& one, const named_file& file) {
     one.threads.insert(call.thread);
     one.paths.insert(file.path);
@@ -73,8 +81,88 @@ void command_subject::hear(const heard_call& call) {
   }
 }
 
+// What changes a file, a name or what is durable may fail anywhere; what only looks, where runs are
+// seen to change what it looks at: a missing library is nothing that anybody wants to know of.
+bool command_subject::is_fallible(const heard_call& call) const {
+  const auto changes = [&](const named_file& file) {
+    switch (file.what) {
+      case effect::nothing:
+      case effect::moves_cursor:
+        return false;
+      case effect::changes_file:
+      case effect::changes_name:
+      case effect::syncs:
+      case effect::locks:
+        return true;
+      default:
+        break;
+    }
+    const auto known = known_.find(file.path);
+    const auto now = paths_.find(file.path);
+    return call.truncates || (known != known_.end() && known->second.changed) ||
+           (now != paths_.end() && now->second.changed);
+  };
+  return (is_watched(call.first) && changes(call.first)) ||
+         (is_watched(call.second) && changes(call.second));
+}
+
+// The same for the same call in each run: of what is drawn each process has a sequence of its own.
+intervention command_subject::intervene(const heard_call& call) {
+  intervention done;
+  const bool asked = !settings_.faults.empty() || !settings_.stalls.empty();
+  if ((!asked && !records_fallible_) || !is_fallible(call)) return done;
+  const fallible_call seen{
+      call.row,  call.process_name, name_of_thread(call.thread), shown(call.first.path),
+      call.size, call.creates};
+  if (records_fallible_) fallible_.push_back(seen);
+  const auto is_drawn = [&](double probability, std::uint64_t which) {
+    if (probability >= 1) return true;
+    const auto process = std::hash<std::string>{}(call.process_name);
+    std::mt19937_64 random(settings_.seed ^ process ^ which << 32U);
+    return std::generate_canonical<double, 53>(random) < probability;
+  };
+  for (const auto& fault : settings_.faults) {
+    if (!is_operation(*call.row, fault.operation)) continue;
+    const auto which = ++hits_[{&fault, fault.which > 0 ? "" : call.process_name}];
+    if (fault.which > 0 && which != fault.which) continue;
+    if (!is_drawn(fault.probability, which)) continue;
+    done.error = fault.error;
+    done.shortened = fault.error == 0;
+    hit_.push_back(seen);
+    break;
+  }
+  for (const auto& stall : settings_.stalls) {
+    if (!is_operation(*call.row, stall.operation)) continue;
+    const auto which = ++hits_[{&stall, call.process_name}];
+    if (is_drawn(stall.probability, which)) done.stalled += stall.time;
+  }
+  return done;
+}
+
+std::map<std::string, std::size_t> command_subject::files_left() const {
+  std::map<std::string, std::size_t> left;
+  const auto add = [&](const std::filesystem::path& path) {
+    std::error_code error;
+    if (!std::filesystem::is_regular_file(std::filesystem::symlink_status(path, error))) return;
+    std::ifstream file(path, std::ios::binary);
+    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    left[shown(path.string())] = std::hash<std::string>{}(bytes);
+  };
+  std::error_code error;
+  const auto below = settings_.directory / "tmp";
+  for (std::filesystem::recursive_directory_iterator at(below, error), end; !error && at != end;
+       at.increment(error)) {
+    add(at->path());
+  }
+  for (const auto& [path, known] : known_) {
+    if (known.changed) add(path);
+  }
+  return left;
+}
+
 bool command_subject::is_to_be_held(const named_file& file) const {
   if (file.path.empty() || !is_watched(file)) return false;
+  if (!settings_.watch.empty()) return true;
   const auto known = known_.find(file.path);
   if (known != known_.end()) {
     if (known->second.contended) return true;
@@ -103,7 +191,8 @@ bool command_subject::learn_from_run() {
   };
   const bool all_was_held = holding_ == holding::changed;
   const auto learn = [&](const touched& one) {
-    const bool contended = one.changed && one.threads.size() > 1 && holding_ != holding::nothing;
+    const bool contended = !settings_.watch.empty() ||
+                           (one.changed && one.threads.size() > 1 && holding_ != holding::nothing);
     for (const auto& path : one.paths) {
       if (is_drawn(path)) continue;
       if (!learns_) {
@@ -143,7 +232,7 @@ std::vector<std::string> command_subject::files_not_held() const {
 
 // --- a run
 
-void command_subject::run_once(holding what) {
+void command_subject::run_once(holding what, supervisor::processors on) {
   holding_ = what;
   prepare_run(settings_);
   files_.clear();
@@ -156,10 +245,16 @@ void command_subject::run_once(holding what) {
   names_.clear();
   named_.clear();
   executed_.clear();
+  fallible_.clear();
+  hit_.clear();
+  hits_.clear();
+  awaited_.reset();
+  naps_.clear();
+  dozing_.clear();
   time_passed_ = 0;
   time_is_tried_ = false;
   begun_ = clock::now();
-  supervisor_.start();
+  supervisor_.start(on);
   advance();
   if (what == holding::nothing) return;
   while (what == holding::changed && !names_.empty()) execute(0);
@@ -167,21 +262,49 @@ void command_subject::run_once(holding what) {
 
 void command_subject::begin() { run_once(holding::contended); }
 
+ending command_subject::run_unheld() {
+  run_once(holding::nothing, supervisor::processors::all);
+  return end();
+}
+
 void command_subject::advance() {
   names_.clear();
-  rest_ = supervisor_.go_on();
-  if (rest_ != supervisor::rest::held) return;
-  name_what_is_held();
+  for (;;) {
+    rest_ = supervisor_.go_on();
+    if (rest_ != supervisor::rest::held) return;
+    name_what_is_held();
+    awaited_ = supervisor_.awaits_time(dozing_);
+    if (!awaited_ || awaited_->most > nap_left()) break;
+    wait_for_nap(*awaited_);
+  }
   for (const auto& call : supervisor_.held()) {
     const auto found = std::find_if(named_.begin(), named_.end(),
                                     [&](const auto& one) { return one.number == call.number; });
     names_.push_back(found->name);
   }
   // Only where somebody waits for it: else it would change nothing but the clock.
+  // Of a wait that began before there may be less left than it says, but no less than since the
+  // run's beginning.
   const auto left = patience_left();
-  if (!time_is_tried_ && left > nanoseconds{0} && supervisor_.awaits_time(left)) {
-    names_.push_back({candidate::time, time_passed_, 0});
-  }
+  if (time_is_tried_ || left <= nanoseconds{0} || !awaited_) return;
+  if (awaited_->most > left + supervisor_.running()) return;
+  names_.push_back({candidate::time, time_passed_, 0});
+}
+
+// Likewise for what is slept through without asking.
+nanoseconds command_subject::nap_left() const {
+  constexpr nanoseconds most = std::chrono::milliseconds(5);
+  nanoseconds napped{0};
+  for (const auto& one : named_) napped = std::max(napped, one.napped);
+  return most - napped;
+}
+
+void command_subject::wait_for_nap(const timed_wait& nap) {
+  constexpr nanoseconds slack = std::chrono::microseconds(100);  // of the kernel's timers
+  constexpr unsigned many = 3;
+  supervisor_.let_time_pass(nap.most + slack);
+  for (auto& one : named_) one.napped += nap.most;
+  if (++naps_[nap.thread] == many) dozing_.insert(nap.thread);
 }
 
 // No call is held longer than that, however often somebody looks whether it is done.
@@ -259,11 +382,7 @@ std::string command_subject::describe(const candidate& which) const {
 
 footprint command_subject::execute(std::size_t choice) {
   if (names_[choice].is_time()) {
-    auto& noted = executed_.emplace_back();
-    noted.is_time = true;
-    noted.name = names_[choice];
-    noted.at = clock::now() - begun_;
-    noted.touched = footprint::everything();
+    executed_.push_back(note_time(names_[choice]));
     ++time_passed_;
     const auto begin = clock::now();
     time_is_tried_ = !supervisor_.let_time_pass(patience_left());
@@ -369,7 +488,9 @@ executed_call command_subject::note(std::size_t which) {
   noted.word = call.row->word;
   noted.file = shown(call.first.path);
   if (!call.second.path.empty()) noted.second = shown(call.second.path);
-  noted.size = call.size;
+  // What is more than the kernel does in one call stands for all that there is: a cp's.
+  constexpr std::uint64_t most = 0x7ffff000;
+  if (call.size.value_or(0) <= most) noted.size = call.size;
   struct ::stat status {};
   const auto by_fd =
       fmt::format("/proc/{}/fd/{}", call.thread, static_cast<int>(call.arguments[0]));
@@ -379,7 +500,23 @@ executed_call command_subject::note(std::size_t which) {
   }
   noted.touched = footprint_of(call);
   noted.alone = names_.size() == 1;
+  noted.held = call.at - begun_;
   noted.at = clock::now() - begun_;
+  noted.done = call.done;
+  return noted;
+}
+
+executed_call command_subject::note_time(const candidate& name) {
+  executed_call noted;
+  noted.is_time = true;
+  noted.name = name;
+  noted.touched = footprint::everything();
+  noted.at = clock::now() - begun_;
+  noted.held = noted.at;
+  noted.thread = name_of_thread(awaited_->thread);
+  noted.thread_number = thread_number(awaited_->thread);
+  noted.word = awaited_->call;
+  noted.waits = awaited_->most;
   return noted;
 }
 

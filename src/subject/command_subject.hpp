@@ -8,6 +8,11 @@
 // and then those alone are held that two threads or processes have touched and one has changed,
 // until a run shows no more of them. From there on it stays, so that a schedule means the same in
 // each run, and what others show is only noted.
+//
+// A nap of a few milliseconds, as of a program that polls, is a matter of scheduling: any thread
+// may be kept from a processor for so long. So at a rest whoever naps is awaited before anything is
+// chosen, and its next call is held beside the others. A longer wait is a choice:
+// `candidate::time`.
 
 #include "command.hpp"
 #include "subject.hpp"
@@ -25,7 +30,7 @@
 
 namespace filemap {
 
-/// A call that was held and executed, or time that was let pass.
+/// A call that was held and executed, or time that was let pass, as a thread waits for no longer.
 struct executed_call {
   bool is_time = false;
   candidate name;
@@ -39,8 +44,23 @@ struct executed_call {
   std::optional<std::uint64_t>
       file_size;  ///< when it was executed; nothing: there was no such file
   footprint touched;
-  bool alone = false;  ///< nothing else could go
-  nanoseconds at{0};   ///< since the run's beginning
+  bool alone = false;    ///< nothing else could go
+  nanoseconds held{0};   ///< since the run's beginning: when it came
+  nanoseconds at{0};     ///< and when it was executed
+  nanoseconds waits{0};  ///< of time: for how long `thread` waits at the most, in `word`
+  intervention done;
+};
+
+/// A call that a fault may hit: it changes a regular file or a name, or looks at what runs change.
+struct fallible_call {
+  const call_row* row = nullptr;
+  std::string process;  ///< by its lineage
+  std::string thread;   ///< its name
+  std::string file;     ///< for a person
+  std::optional<std::uint64_t> size;
+  bool creates = false;
+
+  friend bool operator==(const fallible_call&, const fallible_call&) = default;
 };
 
 class command_subject final : public subject {
@@ -50,6 +70,19 @@ class command_subject final : public subject {
 
   /// The first few runs, after which it is known what to hold.
   void learn();
+
+  /// A run in which nothing is held, on all processors; with the stalls and faults.
+  ending run_unheld();
+  /// From the next run on.
+  void set_faults(std::vector<call_fault> faults) { settings_.faults = std::move(faults); }
+  void record_fallible(bool does) noexcept { records_fallible_ = does; }
+  /// Of the last run, in the order in which they were heard of; where they are recorded.
+  std::span<const fallible_call> fallible() const noexcept { return fallible_; }
+  /// Of the fallible calls of the last run those that a fault has hit.
+  std::span<const fallible_call> hit() const noexcept { return hit_; }
+  /// What the run has left: each regular file below its TMPDIR and each that runs have been seen to
+  /// change, with a hash of its contents.
+  std::map<std::string, std::size_t> files_left() const;
 
   void begin() override;
   std::span<const candidate> held() const override { return names_; }
@@ -86,10 +119,14 @@ class command_subject final : public subject {
     std::set<std::string> paths;
   };
 
-  void run_once(holding what);
+  void run_once(holding what, supervisor::processors on = supervisor::processors::one);
   nanoseconds patience_left() const;
+  nanoseconds nap_left() const;
+  void wait_for_nap(const timed_wait& nap);
   bool wants(const heard_call& call);
   void hear(const heard_call& call);
+  bool is_fallible(const heard_call& call) const;
+  intervention intervene(const heard_call& call);
   bool is_watched(const named_file& file) const;
   bool is_to_be_held(const named_file& file) const;
   void advance();
@@ -101,6 +138,7 @@ class command_subject final : public subject {
   footprint footprint_of(const heard_call& call);
   std::uint64_t bit(const std::string& object);
   executed_call note(std::size_t which);
+  executed_call note_time(const candidate& name);
   std::string shown(const std::string& path) const;
   bool learn_from_run();
   std::size_t state_number(const command_state& state);
@@ -129,16 +167,25 @@ class command_subject final : public subject {
   std::map<std::pair<std::uint64_t, std::uint64_t>, unsigned> file_numbers_;
   std::map<std::string, unsigned> name_numbers_;
   std::map<std::string, std::uint32_t> counts_;
+  std::vector<fallible_call> fallible_;
+  std::vector<fallible_call> hit_;
+  bool records_fallible_ = false;
+  // Of a fault or a stall, and a process or all of them: calls that it is about.
+  std::map<std::pair<const void*, std::string>, std::uint64_t> hits_;
   std::vector<candidate> names_;
   struct named_call {
     std::uint64_t number;  // of the call
     candidate name;
     nanoseconds waited{0};  // while time was let pass
+    nanoseconds napped{0};  // while others took naps
   };
   std::vector<named_call> named_;  // that are held
   std::vector<executed_call> executed_;
-  std::uint32_t time_passed_ = 0;  // times
-  bool time_is_tried_ = false;     // since the last call was executed
+  std::optional<timed_wait> awaited_;  // at this rest
+  std::map<pid_t, unsigned> naps_;     // of a thread, since it was heard of last
+  std::set<pid_t> dozing_;             // who naps again and again, and does nothing that is held
+  std::uint32_t time_passed_ = 0;      // times
+  bool time_is_tried_ = false;         // since the last call was executed
   supervisor::rest rest_ = supervisor::rest::over;
   command_end end_;
   supervision noticed_;

@@ -52,8 +52,9 @@ enum class peculiarity : std::uint8_t {
 };
 
 struct call_row {
-  std::string_view name;  ///< the kernel's
-  std::string_view word;  ///< what a person calls it
+  std::string_view name;    ///< the kernel's
+  std::string_view word;    ///< what a person calls it
+  std::string_view family;  ///< and all that do the same: "write" of a pwritev
   operands where = operands::none;
   effect first = effect::nothing;
   effect second = effect::nothing;
@@ -71,6 +72,9 @@ struct call_condition {
 };
 
 std::span<const call_row> all_calls() noexcept;
+/// Is it that operation? By its family, its word or the kernel's name: a pwritev is "write" and
+/// "pwritev".
+bool is_operation(const call_row& row, std::string_view operation) noexcept;
 /// Of a call that is named here one of the conditions must hold.
 std::span<const call_condition> call_conditions() noexcept;
 

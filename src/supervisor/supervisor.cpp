@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -101,6 +102,42 @@ void understand_flags(heard_call& call) {
   if (call.creates) call.first.what = effect::changes_name;
 }
 
+// The first half of its bytes, through a descriptor of the same description. Nothing: it is none
+// that can be halved, or there is no half.
+std::optional<std::int64_t> do_half_of(const heard_call& call) {
+  const auto& to = call.arguments;
+  const std::string_view name = call.row->name;
+  const bool writes = name == "write" || name == "pwrite64";
+  const bool at_offset = name == "pwrite64" || name == "pread64";
+  if (!writes && name != "read" && name != "pread64") return std::nullopt;
+  constexpr std::uint64_t most = 1 << 20;
+  const auto half = std::min(to[2] / 2, most);
+  const unique_fd process(static_cast<int>(::syscall(SYS_pidfd_open, call.process, 0)));
+  const unique_fd file(
+      static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), static_cast<int>(to[0]), 0)));
+  if (half == 0 || !file) return std::nullopt;
+  std::vector<char> bytes(half);
+  const auto offset = static_cast<off_t>(to[3]);
+  if (writes) {
+    const auto got = read_memory(call.thread, to[1], bytes.data(), half);
+    if (got == 0) return std::nullopt;
+    const auto put = at_offset ? ::pwrite(file.get(), bytes.data(), got, offset)
+                               : ::write(file.get(), bytes.data(), got);
+    return put > 0 ? std::optional<std::int64_t>(put) : std::nullopt;
+  }
+  // Half of what is there, or it might be no less than without.
+  const auto at = at_offset ? offset : ::lseek(file.get(), 0, SEEK_CUR);
+  struct ::stat status {};
+  if (at < 0 || ::fstat(file.get(), &status) != 0 || status.st_size - at < 2) return std::nullopt;
+  const auto size = std::min<std::size_t>(half, static_cast<std::size_t>(status.st_size - at) / 2);
+  const auto got = at_offset ? ::pread(file.get(), bytes.data(), size, at)
+                             : ::read(file.get(), bytes.data(), size);
+  if (got <= 0) return std::nullopt;
+  const auto read = static_cast<std::size_t>(got);
+  if (write_memory(call.thread, to[1], bytes.data(), read) != read) return std::nullopt;
+  return got;
+}
+
 }  // namespace
 
 supervisor::supervisor(supervisor_options options) : options_(std::move(options)) {
@@ -113,9 +150,10 @@ supervisor::supervisor(supervisor_options options) : options_(std::move(options)
   }
 }
 
-void supervisor::start() {
+void supervisor::start(processors on) {
   target_.reset();
   held_.clear();
+  stalled_.clear();
   states_.clear();
   output_ = {};
   status_.reset();
@@ -123,8 +161,9 @@ void supervisor::start() {
   noticed_ = {};
   begun_ = clock::now();
   ran_before_.reset();
-  target_ = std::make_unique<target>(target::start_options{
-      options_.command, options_.directory, options_.removed, &filter_, &one_processor_});
+  const auto* const used = on == processors::one ? &one_processor_ : nullptr;
+  target_ = std::make_unique<target>(target::start_options{options_.command, options_.directory,
+                                                           options_.removed, &filter_, used});
   ::ioctl(target_->listener().get(), SECCOMP_IOCTL_NOTIF_SET_FLAGS,
           SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);  // a kernel before 6.6 only takes longer
   tree_ = std::make_unique<process_tree>(target_->guardian());
@@ -142,6 +181,7 @@ bool supervisor::hear() {
   heard_call call;
   call.id = heard.id;
   call.thread = static_cast<pid_t>(heard.pid);
+  call.at = clock::now();
   call.row = filter_.row_of(heard.data.arch, heard.data.nr);
   std::copy(std::begin(heard.data.args), std::end(heard.data.args), call.arguments.begin());
   if (call.thread == released_) released_ = 0;
@@ -149,8 +189,9 @@ bool supervisor::hear() {
     pass(call.id);
   } else if (call.row->where == operands::none) {
     if (!answer_itself(call)) pass(call.id);
-  } else if (understand(call); !keep(call)) {
-    pass(call.id);
+  } else {
+    understand(call);
+    take(std::move(call));
   }
   return true;
 }
@@ -245,30 +286,58 @@ void supervisor::understand(heard_call& call) const {
   if (row.size_at >= 0) call.size = to[static_cast<std::size_t>(row.size_at)];
 }
 
-// True: it is held. A thread has one call: an older one of it has been interrupted by a signal, and
-// this is it again, or another.
-bool supervisor::keep(heard_call call) {
+// A thread has one call: an older one of it has been interrupted by a signal, and this is it again,
+// or another.
+void supervisor::take(heard_call call) {
   if (call.row->what == peculiarity::maps) {
-    if (call.first.is_regular) ++noticed_.shared_maps;
-    return false;
+    const bool may_write = (call.arguments[2] & PROT_WRITE) != 0;
+    if (call.first.is_regular && may_write) ++noticed_.shared_maps;
+    return pass(call.id);
   }
-  if (call.first.path.empty() && call.second.path.empty()) return false;
-  call.process = process_of(call.thread);
-  call.process_name = lineage_->name_of(call.process);
-  if (hears) hears(call);
-  if (!holds || !holds(call)) return false;
+  if (call.first.path.empty() && call.second.path.empty()) return pass(call.id);
   const auto older = std::find_if(held_.begin(), held_.end(),
                                   [&](const heard_call& one) { return one.thread == call.thread; });
   const bool same = older != held_.end() && older->row == call.row &&
                     older->first.path == call.first.path && older->arguments == call.arguments;
   if (same) {
     older->id = call.id;
-    return true;
+    return;
   }
-  if (older != held_.end()) held_.erase(older);
-  call.number = ++noticed_.held;
-  held_.push_back(std::move(call));
-  return true;
+  call.process = process_of(call.thread);
+  call.process_name = lineage_->name_of(call.process);
+  if (hears) hears(call);
+  if (intervenes) call.done = intervenes(call);
+  if (holds && holds(call)) {
+    if (older != held_.end()) held_.erase(older);
+    call.number = ++noticed_.held;
+    held_.push_back(std::move(call));
+  } else if (call.done.stalled > 0ns) {
+    const auto due = call.at + call.done.stalled;
+    stalled_.emplace(due, std::move(call));
+  } else {
+    carry_out(call);
+  }
+}
+
+void supervisor::carry_out(const heard_call& call) {
+  if (call.done.error != 0) {
+    ++noticed_.failed;
+    return reply(call.id, call.done.error, 0);
+  }
+  if (call.done.shortened) {
+    if (const auto moved = do_half_of(call)) {
+      ++noticed_.failed;
+      return reply(call.id, 0, *moved);
+    }
+  }
+  pass(call.id);
+}
+
+void supervisor::carry_out_what_is_due() {
+  while (!stalled_.empty() && stalled_.begin()->first <= clock::now()) {
+    carry_out(stalled_.begin()->second);
+    stalled_.erase(stalled_.begin());
+  }
 }
 
 // A call whose id is none any more has been interrupted, and will come again if its thread lives.
@@ -295,8 +364,13 @@ bool supervisor::wait_for_event(nanoseconds most) {
                                 {target_->output().get(), POLLIN, 0},
                                 {target_->status().get(), POLLIN, 0}}};
   if ((events[1].revents & POLLHUP) != 0) events[1].fd = -1;
+  if (!stalled_.empty()) {
+    most = std::clamp<nanoseconds>(stalled_.begin()->first - clock::now(), 0ns, most);
+  }
   const timespec limit{static_cast<time_t>(most / 1s), static_cast<long>((most % 1s).count())};
-  if (::ppoll(events.data(), events.size(), &limit, nullptr) <= 0) return false;
+  const auto ready = ::ppoll(events.data(), events.size(), &limit, nullptr);
+  carry_out_what_is_due();
+  if (ready <= 0) return false;
   if (events[1].revents != 0) output_.read(target_->output());
   bool any = events[2].revents != 0;
   if ((events[0].revents & POLLIN) != 0) any = hear() || any;
@@ -341,7 +415,7 @@ bool supervisor::is_quiet() {
     states_.assign(seen.begin(), seen.end());
     return std::none_of(seen.begin(), seen.end(), [&](const auto& one) { return can_run(one); });
   };
-  if (!look() || has_heard()) return false;
+  if (!stalled_.empty() || !look() || has_heard()) return false;
   const auto first = states_;
   if (!look() || states_ != first) return false;
   const bool all_are_off = std::all_of(states_.begin(), states_.end(), [&](const auto& one) {
@@ -393,17 +467,17 @@ bool supervisor::let_time_pass(nanoseconds patience) {
   return false;
 }
 
-bool supervisor::awaits_time(nanoseconds within) const {
-  const auto running = clock::now() - begun_;
-  return std::any_of(states_.begin(), states_.end(), [&](const thread_state& state) {
-    if (state.state != 'S' || is_held(state.thread)) return false;
+std::optional<timed_wait> supervisor::awaits_time(const std::set<pid_t>& without) const {
+  std::optional<timed_wait> first;
+  for (const auto& state : states_) {
+    if (state.state != 'S' || is_held(state.thread) || without.contains(state.thread)) continue;
     const auto call = call_of(state.thread);
-    if (!call) return false;
-    // Of one that began before there may be less left than it says, but no less than since the
-    // run's beginning.
-    const auto limit = time_limit_of(state.thread, *call);
-    return limit && *limit <= within + running;
-  });
+    const auto limit = call ? time_limit_of(state.thread, *call) : std::nullopt;
+    if (limit && (!first || limit->most < first->most)) {
+      first = {state.thread, limit->call, limit->most};
+    }
+  }
+  return first;
 }
 
 // --- what is done
@@ -417,21 +491,13 @@ void supervisor::put_last(const std::vector<std::uint64_t>& numbers) {
 }
 
 void supervisor::release(std::size_t which) {
-  const auto call = held_[which];
+  const auto call = std::move(held_[which]);
   held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(which));
   released_ = call.thread;
   const auto current = call_of(call.thread);
   released_number_ = current ? current->number : -1;
   released_may_wait_ = call.row->what == peculiarity::waits;
-  pass(call.id);
-  ran_before_.reset();
-}
-
-void supervisor::answer(std::size_t which, int error, std::int64_t value) {
-  const auto call = held_[which];
-  held_.erase(held_.begin() + static_cast<std::ptrdiff_t>(which));
-  released_ = 0;
-  reply(call.id, error, value);
+  carry_out(call);
   ran_before_.reset();
 }
 

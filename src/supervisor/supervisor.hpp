@@ -19,6 +19,7 @@
 
 #include "filemap/io/op.hpp"
 
+#include "fault.hpp"
 #include "filter.hpp"
 #include "lineage.hpp"
 #include "process_tree.hpp"
@@ -32,9 +33,12 @@
 #include <deque>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <sys/types.h>
 #include <vector>
 
@@ -66,6 +70,15 @@ struct heard_call {
   bool creates = false;               ///< may make a file of its name
   bool exclusively = false;           ///< and must: no two runs need give it one name
   bool truncates = false;
+  instant at{};  ///< when it was heard of
+  intervention done;
+};
+
+/// A thread that waits, but for no longer than that.
+struct timed_wait {
+  pid_t thread = 0;
+  std::string_view call;  ///< "futex"
+  nanoseconds most{0};    ///< from the wait's beginning on, or from now
 };
 
 /// How a run of a command ended.
@@ -83,9 +96,10 @@ struct supervision {
   std::uint64_t heard = 0;
   std::uint64_t held = 0;
   std::uint64_t scans = 0;
+  std::uint64_t failed = 0;       ///< calls that an intervention has answered
   std::uint64_t forced = 0;       ///< choices that were made though the command was never quiet
   std::uint64_t rings = 0;        ///< io_uring_setup and io_submit
-  std::uint64_t shared_maps = 0;  ///< of files, which it may change unheard
+  std::uint64_t shared_maps = 0;  ///< of files that it may change unheard
   std::size_t most_threads = 0;
 };
 
@@ -119,24 +133,28 @@ class supervisor {
   std::function<bool(const heard_call&)> holds;
   /// Hears of every call that names a file, held or not.
   std::function<void(const heard_call&)> hears;
+  /// Is asked after it what else is done with the call; nothing is where it is empty.
+  std::function<intervention(const heard_call&)> intervenes;
+
+  enum class processors : std::uint8_t { one, all };
 
   /// Ends the run before, and begins another.
-  void start();
+  void start(processors on = processors::one);
   /// Goes on until the command is at rest.
   rest go_on();
   /// At rest: goes on until a further call is held, or for so long. True: one is.
   bool let_time_pass(nanoseconds patience);
   /// The calls that are held, in the order in which they came; until the next that is not const.
   const std::deque<heard_call>& held() const noexcept { return held_; }
-  /// At rest: does a thread sleep that will go on by itself within so long?
-  bool awaits_time(nanoseconds within) const;
+  /// At rest: of the threads that sleep and will go on by themselves, the first; but for these.
+  std::optional<timed_wait> awaits_time(const std::set<pid_t>& without) const;
+  /// Since the run's beginning.
+  nanoseconds running() const { return clock::now() - begun_; }
 
   /// Moves those of these numbers behind the others, in this order.
   void put_last(const std::vector<std::uint64_t>& numbers);
-  /// Lets the kernel execute one of `held`.
+  /// Lets one of `held` go on.
   void release(std::size_t which);
-  /// Answers one of `held` instead of the kernel: `error` is an errno, or 0.
-  void answer(std::size_t which, int error, std::int64_t value);
 
   /// Of a run that is over, or is to be.
   command_end end();
@@ -148,7 +166,9 @@ class supervisor {
   void pass(std::uint64_t id);
   void reply(std::uint64_t id, int error, std::int64_t value);
   void understand(heard_call& call) const;
-  bool keep(heard_call call);
+  void take(heard_call call);
+  void carry_out(const heard_call& call);
+  void carry_out_what_is_due();
   void drop_what_is_gone();
   bool is_quiet();
   bool can_run(const thread_state& state) const;
@@ -167,6 +187,7 @@ class supervisor {
   std::unique_ptr<lineage> lineage_;
   std::vector<thread_state> states_;  // at the last rest
   std::deque<heard_call> held_;
+  std::multimap<instant, heard_call> stalled_;  // by when they go on
   pid_t released_ = 0;  // the thread of the call that was released last, which may be in it still
   long released_number_ = -1;
   bool released_may_wait_ = false;

@@ -205,41 +205,48 @@ std::string resolve(pid_t thread, int dirfd, std::uint64_t address) {
   return without_dots(directory + '/' + path);
 }
 
-std::optional<nanoseconds> time_limit_of(pid_t thread, const current_call& call) {
-  const auto& arguments = call.arguments;
+std::optional<time_limit> time_limit_of(pid_t thread, const current_call& call) {
+  const auto& to = call.arguments;
+  const auto limit = [](std::string_view name,
+                        std::optional<nanoseconds> most) -> std::optional<time_limit> {
+    if (!most) return std::nullopt;
+    return time_limit{name, *most};
+  };
   switch (call.number) {
     case SYS_nanosleep:
-      return relative(thread, arguments[0]);
+      return limit("nanosleep", relative(thread, to[0]));
     case SYS_clock_nanosleep:
-      return (arguments[1] & TIMER_ABSTIME) != 0
-                 ? until(thread, arguments[2], static_cast<clockid_t>(arguments[0]))
-                 : relative(thread, arguments[2]);
+      return limit("clock_nanosleep", (to[1] & TIMER_ABSTIME) != 0
+                                          ? until(thread, to[2], static_cast<clockid_t>(to[0]))
+                                          : relative(thread, to[2]));
     case SYS_futex:
-      return futex_limit(thread, call);
+      return limit("futex", futex_limit(thread, call));
 #ifdef SYS_epoll_wait
     case SYS_epoll_wait:
+      return limit("epoll_wait", milliseconds(to[3]));
 #endif
     case SYS_epoll_pwait:
-      return milliseconds(arguments[3]);
+      return limit("epoll_pwait", milliseconds(to[3]));
 #ifdef SYS_epoll_pwait2
     case SYS_epoll_pwait2:
-      return relative(thread, arguments[3]);
+      return limit("epoll_pwait2", relative(thread, to[3]));
 #endif
 #ifdef SYS_poll
     case SYS_poll:
-      return milliseconds(arguments[2]);
+      return limit("poll", milliseconds(to[2]));
 #endif
     case SYS_ppoll:
+      return limit("ppoll", relative(thread, to[2]));
     case SYS_rt_sigtimedwait:
-      return relative(thread, arguments[2]);
+      return limit("rt_sigtimedwait", relative(thread, to[2]));
 #ifdef SYS_select
     case SYS_select:
-      return microseconds(thread, arguments[4]);
+      return limit("select", microseconds(thread, to[4]));
 #endif
     case SYS_pselect6:
-      return relative(thread, arguments[4]);
-    case SYS_restart_syscall:
-      return nanoseconds(0);  // of a sleep that a signal interrupted: it is not known what is left
+      return limit("pselect6", relative(thread, to[4]));
+    case SYS_restart_syscall:  // of a sleep that a signal interrupted: it is not known what is left
+      return time_limit{"restart_syscall", nanoseconds(0)};
     default:
       return std::nullopt;
   }

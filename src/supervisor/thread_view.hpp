@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <sys/types.h>
 #include <vector>
 
@@ -46,8 +47,12 @@ std::string resolve(pid_t thread, int dirfd, std::uint64_t address);
 /// "/a/../b//c" is "/b/c".
 std::string without_dots(const std::string& path);
 
-/// Of a thread that sleeps in `call`: how long at the most, from its beginning on or from now;
-/// nothing: until something happens.
-std::optional<std::chrono::nanoseconds> time_limit_of(pid_t thread, const current_call& call);
+/// How long a thread sleeps in a call at the most.
+struct time_limit {
+  std::string_view call;             ///< the kernel's name: "futex"
+  std::chrono::nanoseconds most{0};  ///< from its beginning on, or from now
+};
+/// Of a thread that sleeps in `call`; nothing: until something happens.
+std::optional<time_limit> time_limit_of(pid_t thread, const current_call& call);
 
 }  // namespace filemap
