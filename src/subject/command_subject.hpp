@@ -35,8 +35,8 @@ struct executed_call {
   bool is_time = false;
   candidate name;
   std::string thread;                 ///< its name
-  unsigned thread_number;             ///< in the order in which they came, from 0
-  unsigned process;                   ///< likewise
+  unsigned thread_number = 0;         ///< in the order in which they came, from 0
+  unsigned process = 0;               ///< likewise
   std::string word;                   ///< "write"
   std::string file;                   ///< for a person: below the directory in which it runs
   std::string second;                 ///< of a rename, say

@@ -59,7 +59,7 @@ struct call_row {
   effect first = effect::nothing;
   effect second = effect::nothing;
   peculiarity what = peculiarity::plain;
-  std::int8_t size_at = -1;  ///< the argument that says how many bytes; none: -1
+  int size_at = -1;  ///< the argument that says how many bytes; none: -1
 };
 
 /// What a seccomp filter looks at beside the number: rows with such a condition are of more than

@@ -48,10 +48,14 @@ std::span<const thread_state> process_tree::look() {
   states_.clear();
   processes_ = 0;
   to_look_at_.clear();
-  std::array<char, 4096> buffer;
+  std::array<char, 4096> buffer{};
   const auto children = open_file(fmt::format("/proc/{0}/task/{0}/children", root_));
   each_number(read_again(children, buffer), [&](pid_t child) { to_look_at_.push_back(child); });
-  for (std::size_t i = 0; i < to_look_at_.size(); ++i) look_at_process(to_look_at_[i]);
+  while (!to_look_at_.empty()) {
+    const auto process = to_look_at_.back();
+    to_look_at_.pop_back();
+    look_at_process(process);  // which adds its children
+  }
   std::erase_if(threads_, [&](const auto& one) { return one.second.seen != looks_; });
   return states_;
 }
@@ -59,7 +63,7 @@ std::span<const thread_state> process_tree::look() {
 bool process_tree::is_off_processor(pid_t thread) {
   const auto found = threads_.find(thread);
   if (found == threads_.end()) return true;
-  std::array<char, 4096> buffer;
+  std::array<char, 4096> buffer{};
   return !read_again(found->second.syscall, buffer).starts_with("running");
 }
 
@@ -84,7 +88,7 @@ void process_tree::look_at_thread(pid_t process, pid_t thread) {
     files.syscall = open_file(folder + "syscall");
   }
   files.seen = looks_;
-  std::array<char, 4096> buffer;
+  std::array<char, 4096> buffer{};
   const auto stat = read_again(files.stat, buffer);
   const auto name_end = stat.rfind(')');  // a name may have any characters in it
   if (name_end == std::string_view::npos || name_end + 2 >= stat.size()) {

@@ -140,12 +140,12 @@ bool send_listener(int socket, int listener) noexcept {
 
 // Killing a process gives its children to the guardian.
 unsigned end_all_children() noexcept {
-  std::array<char, 64> path;
+  std::array<char, 64> path{};
   *fmt::format_to_n(path.data(), path.size() - 1, "/proc/self/task/{}/children", ::getpid()).out =
       0;
   for (unsigned ended = 0;; ++ended) {
     const unique_fd file(::open(path.data(), O_RDONLY | O_CLOEXEC));
-    std::array<char, 4096> buffer;
+    std::array<char, 4096> buffer{};
     const auto size = ::read(file.get(), buffer.data(), buffer.size() - 1);
     buffer[size > 0 ? static_cast<std::size_t>(size) : 0] = 0;
     for (char* at = buffer.data();;) {
@@ -193,7 +193,7 @@ void reap(pid_t command, const unique_fd& status) noexcept {
     std::array<pollfd, 2> events{{{made.control.from.get(), POLLIN, 0}, {ended.get(), POLLIN, 0}}};
     if (::poll(events.data(), events.size(), -1) < 0) continue;
     if (events[1].revents != 0) {
-      signalfd_siginfo taken;
+      signalfd_siginfo taken{};
       while (::read(ended.get(), &taken, sizeof taken) > 0) {
       }
       reap(command, made.status.to);
@@ -244,7 +244,7 @@ unique_fd receive_listener(int socket) {
 }  // namespace
 
 void output_tail::read(const unique_fd& from) {
-  std::array<char, 16 * 1024> buffer;
+  std::array<char, 16384> buffer{};
   for (ssize_t size = 0; (size = ::read(from.get(), buffer.data(), buffer.size())) > 0;) {
     last_.append(buffer.data(), static_cast<std::size_t>(size));
     size_ += static_cast<std::uint64_t>(size);

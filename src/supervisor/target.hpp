@@ -24,7 +24,7 @@ class output_tail {
   std::uint64_t size() const noexcept { return size_; }  ///< bytes in all
 
  private:
-  static constexpr std::size_t kept = 64 * 1024;
+  static constexpr std::size_t kept = 65536;
   std::string last_;
   std::uint64_t size_ = 0;
 };

@@ -29,7 +29,7 @@ namespace {
 std::string contents_of(const std::string& path) {
   const unique_fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return "";
-  std::array<char, 4096> buffer;
+  std::array<char, 4096> buffer{};
   const auto size = ::read(file.get(), buffer.data(), buffer.size());
   return size > 0 ? std::string(buffer.data(), static_cast<std::size_t>(size)) : "";
 }
@@ -43,9 +43,14 @@ pid_t field_of(pid_t thread, std::string_view field, pid_t otherwise) {
 }
 
 std::string target_of(const std::string& link) {
-  std::array<char, PATH_MAX> buffer;
+  std::array<char, PATH_MAX> buffer{};
   const auto size = ::readlink(link.c_str(), buffer.data(), buffer.size());
   return size > 0 ? std::string(buffer.data(), static_cast<std::size_t>(size)) : "";
+}
+
+// An address of another process, and no pointer of ours.
+iovec remote_memory(std::uint64_t address, std::size_t size) {
+  return {reinterpret_cast<void*>(address), size};  // NOLINT(performance-no-int-to-ptr)
 }
 
 using std::chrono::nanoseconds;
@@ -140,15 +145,14 @@ std::vector<pid_t> children_of(pid_t process) {
 
 std::size_t read_memory(pid_t thread, std::uint64_t address, void* into, std::size_t size) {
   const iovec local{into, size};
-  // An address of another process, and no pointer of ours.
-  const iovec remote{reinterpret_cast<void*>(address), size};
+  const auto remote = remote_memory(address, size);
   const auto got = ::process_vm_readv(thread, &local, 1, &remote, 1, 0);
   return got > 0 ? static_cast<std::size_t>(got) : 0;
 }
 
 std::size_t write_memory(pid_t thread, std::uint64_t address, const void* from, std::size_t size) {
   const iovec local{const_cast<void*>(from), size};
-  const iovec remote{reinterpret_cast<void*>(address), size};
+  const auto remote = remote_memory(address, size);
   const auto put = ::process_vm_writev(thread, &local, 1, &remote, 1, 0);
   return put > 0 ? static_cast<std::size_t>(put) : 0;
 }
@@ -156,7 +160,7 @@ std::size_t write_memory(pid_t thread, std::uint64_t address, const void* from, 
 std::string read_string(pid_t thread, std::uint64_t address) {
   constexpr std::uint64_t page = 4096;  // at the least: what is behind the next may not be there
   std::string text;
-  std::array<char, page> buffer;
+  std::array<char, page> buffer{};
   while (address != 0 && text.size() < PATH_MAX) {
     const auto most = page - (address + text.size()) % page;
     const auto got = read_memory(thread, address + text.size(), buffer.data(), most);
