@@ -1,5 +1,7 @@
 #include "process_tree.hpp"
 
+#include "process_numbers.hpp"
+
 #include <array>
 #include <cctype>
 #include <charconv>
@@ -25,20 +27,10 @@ unique_fd open_file(const std::string& path) {
   return unique_fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
 }
 
-// From its beginning.
-std::string_view read_again(const unique_fd& file, std::array<char, 4096>& buffer) {
-  const auto size = ::pread(file.get(), buffer.data(), buffer.size(), 0);
+// From its beginning, or from there on.
+std::string_view read_again(const unique_fd& file, std::array<char, 4096>& buffer, off_t from = 0) {
+  const auto size = ::pread(file.get(), buffer.data(), buffer.size(), from);
   return {buffer.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
-}
-
-template <typename Function>
-void each_number(std::string_view text, Function function) {
-  for (const char* at = text.data(); at != text.data() + text.size();) {
-    pid_t number = 0;
-    const auto [end, error] = std::from_chars(at, text.data() + text.size(), number);
-    if (error == std::errc{}) function(number);
-    at = error == std::errc{} ? end : at + 1;
-  }
 }
 
 }  // namespace
@@ -48,9 +40,7 @@ std::span<const thread_state> process_tree::look() {
   states_.clear();
   processes_ = 0;
   to_look_at_.clear();
-  std::array<char, 4096> buffer{};
-  const auto children = open_file(fmt::format("/proc/{0}/task/{0}/children", root_));
-  each_number(read_again(children, buffer), [&](pid_t child) { to_look_at_.push_back(child); });
+  add_children(open_file(fmt::format("/proc/{0}/task/{0}/children", root_)));
   while (!to_look_at_.empty()) {
     const auto process = to_look_at_.back();
     to_look_at_.pop_back();
@@ -103,8 +93,18 @@ void process_tree::look_at_thread(pid_t process, pid_t thread) {
     std::from_chars(times.data(), times.data() + times.size(), state.ran);
   }
   states_.push_back(state);
-  each_number(read_again(files.children, buffer),
-              [&](pid_t child) { to_look_at_.push_back(child); });
+  add_children(files.children);
+}
+
+// Of most threads there are none, and one read says so.
+void process_tree::add_children(const unique_fd& list) {
+  std::array<char, 4096> buffer{};
+  for (off_t at = 0;;) {
+    const auto understood = each_process(read_again(list, buffer, at),
+                                         [&](pid_t child) { to_look_at_.push_back(child); });
+    if (understood == 0) return;
+    at += static_cast<off_t>(understood);
+  }
 }
 
 }  // namespace filemap

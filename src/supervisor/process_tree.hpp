@@ -49,7 +49,7 @@ class process_tree {
 
   void look_at_process(pid_t process);
   void look_at_thread(pid_t process, pid_t thread);
-  void add_children(const thread_files& of);
+  void add_children(const unique_fd& list);
 
   const pid_t root_;
   std::map<pid_t, thread_files> threads_;

@@ -2,6 +2,9 @@
 
 #include "filemap/io/engine.hpp"
 
+#include "process_numbers.hpp"
+
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -146,15 +149,10 @@ unsigned end_all_children() noexcept {
   for (unsigned ended = 0;; ++ended) {
     const unique_fd file(::open(path.data(), O_RDONLY | O_CLOEXEC));
     std::array<char, 4096> buffer{};
-    const auto size = ::read(file.get(), buffer.data(), buffer.size() - 1);
-    buffer[size > 0 ? static_cast<std::size_t>(size) : 0] = 0;
-    for (char* at = buffer.data();;) {
-      char* end = nullptr;
-      const auto child = std::strtol(at, &end, 10);
-      if (end == at) break;
-      ::kill(static_cast<pid_t>(child), SIGKILL);
-      at = end;
-    }
+    // Of many it is a part: the others have their turn.
+    const auto size = std::max<ssize_t>(::read(file.get(), buffer.data(), buffer.size()), 0);
+    each_process({buffer.data(), static_cast<std::size_t>(size)},
+                 [](pid_t child) { ::kill(child, SIGKILL); });
     if (::waitpid(-1, nullptr, 0) < 0 && errno == ECHILD) return ended;
   }
 }

@@ -2,6 +2,8 @@
 
 #include "filemap/io/unique_fd.hpp"
 
+#include "process_numbers.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -132,12 +134,14 @@ std::vector<pid_t> children_of(pid_t process) {
   std::error_code error;
   for (const auto& task :
        std::filesystem::directory_iterator(fmt::format("/proc/{}/task", process), error)) {
-    const auto text = contents_of(task.path() / "children");
-    char* end = nullptr;
-    for (const char* at = text.c_str();; at = end) {
-      const auto child = std::strtol(at, &end, 10);
-      if (end == at) break;
-      children.push_back(static_cast<pid_t>(child));
+    const unique_fd list(::open((task.path() / "children").c_str(), O_RDONLY | O_CLOEXEC));
+    std::array<char, 4096> buffer{};
+    for (off_t at = 0;;) {
+      const auto size = std::max<ssize_t>(::pread(list.get(), buffer.data(), buffer.size(), at), 0);
+      const auto understood = each_process({buffer.data(), static_cast<std::size_t>(size)},
+                                           [&](pid_t child) { children.push_back(child); });
+      if (understood == 0) break;
+      at += static_cast<off_t>(understood);
     }
   }
   return children;
@@ -166,7 +170,7 @@ std::string read_string(pid_t thread, std::uint64_t address) {
     const auto got = read_memory(thread, address + text.size(), buffer.data(), most);
     const auto length = ::strnlen(buffer.data(), got);
     text.append(buffer.data(), length);
-    if (length < got) return text;
+    if (length < got) return text.size() < PATH_MAX ? text : "";
     if (got == 0) return "";
   }
   return "";

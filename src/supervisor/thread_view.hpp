@@ -36,7 +36,7 @@ std::vector<pid_t> children_of(pid_t process);
 std::size_t read_memory(pid_t thread, std::uint64_t address, void* into, std::size_t size);
 /// Likewise, the other way.
 std::size_t write_memory(pid_t thread, std::uint64_t address, const void* from, std::size_t size);
-/// To its NUL; at most PATH_MAX bytes.
+/// To its NUL; empty: that is not there, or it is longer than a path can be.
 std::string read_string(pid_t thread, std::uint64_t address);
 
 /// What a descriptor of it refers to, as a path: " (deleted)" is cut off.
