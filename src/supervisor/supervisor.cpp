@@ -360,10 +360,10 @@ bool supervisor::has_heard() const {
 
 // True: something was heard or has ended.
 bool supervisor::wait_for_event(nanoseconds most) {
+  // One that has ended is always ready.
   std::array<pollfd, 3> events{{{target_->listener().get(), POLLIN, 0},
-                                {target_->output().get(), POLLIN, 0},
+                                {output_.has_ended() ? -1 : target_->output().get(), POLLIN, 0},
                                 {target_->status().get(), POLLIN, 0}}};
-  if ((events[1].revents & POLLHUP) != 0) events[1].fd = -1;
   if (!stalled_.empty()) {
     most = std::clamp<nanoseconds>(stalled_.begin()->first - clock::now(), 0ns, most);
   }
@@ -521,8 +521,8 @@ command_end run_unsupervised(const supervisor_options& options) {
   command_end end;
   while (!end.status && clock::now() - begun <= options.run_timeout) {
     if (options.interrupt != nullptr && options.interrupt->load()) break;
-    std::array<pollfd, 2> events{
-        {{ran.output().get(), POLLIN, 0}, {ran.status().get(), POLLIN, 0}}};
+    std::array<pollfd, 2> events{{{output.has_ended() ? -1 : ran.output().get(), POLLIN, 0},
+                                  {ran.status().get(), POLLIN, 0}}};
     constexpr int patience = 20;  // milliseconds, to look at the interrupt again
     ::poll(events.data(), events.size(), patience);
     output.read(ran.output());

@@ -242,8 +242,14 @@ unique_fd receive_listener(int socket) {
 }  // namespace
 
 void output_tail::read(const unique_fd& from) {
+  // Who writes as fast as it is read would keep the reader for ever. A pipe has no more than 1 MiB
+  // in it (pipe(7)).
+  constexpr int most = 65;
   std::array<char, 16384> buffer{};
-  for (ssize_t size = 0; (size = ::read(from.get(), buffer.data(), buffer.size())) > 0;) {
+  for (int i = 0; i < most; ++i) {
+    const auto size = ::read(from.get(), buffer.data(), buffer.size());
+    has_ended_ = size == 0;
+    if (size <= 0) return;
     last_.append(buffer.data(), static_cast<std::size_t>(size));
     size_ += static_cast<std::uint64_t>(size);
     if (last_.size() > 2 * kept) last_.erase(0, last_.size() - kept);

@@ -18,8 +18,9 @@ namespace filemap {
 /// The end of what a command writes.
 class output_tail {
  public:
-  /// All that is there now; `from` does not block.
+  /// What is there now, or a good piece of it; `from` does not block.
   void read(const unique_fd& from);
+  bool has_ended() const noexcept { return has_ended_; }  ///< nobody can write to it any more
   std::string text() const;
   std::uint64_t size() const noexcept { return size_; }  ///< bytes in all
 
@@ -27,6 +28,7 @@ class output_tail {
   static constexpr std::size_t kept = 65536;
   std::string last_;
   std::uint64_t size_ = 0;
+  bool has_ended_ = false;
 };
 
 /// A command that runs below a guardian:
