@@ -70,6 +70,13 @@ named_file at(pid_t thread, std::uint64_t dirfd, std::uint64_t address, effect w
   return by_path(thread, static_cast<int>(dirfd), address, what);
 }
 
+// In the kernel, for as long as another thread likes: for its lock, or that it opens the other end
+// of a pipe with a name.
+bool may_wait(const heard_call& call) {
+  if (call.row->what == peculiarity::waits) return true;
+  return call.row->what == peculiarity::opens && call.first.exists && !call.first.is_regular;
+}
+
 bool is_vfork(const current_call& call) {
   constexpr std::uint64_t clone_vfork = 0x4000;
 #ifdef SYS_vfork
@@ -394,7 +401,7 @@ bool supervisor::can_run(const thread_state& state) const {
       return false;
     case 'S': {
       if (state.thread != released_) return false;
-      // It sleeps in the call that was released: it has not ended, unless it waits for a lock.
+      // It sleeps in the call that was released: it has not ended, unless it waits for another.
       const auto call = call_of(state.thread);
       return call && call->number == released_number_ && !released_may_wait_;
     }
@@ -496,7 +503,7 @@ void supervisor::release(std::size_t which) {
   released_ = call.thread;
   const auto current = call_of(call.thread);
   released_number_ = current ? current->number : -1;
-  released_may_wait_ = call.row->what == peculiarity::waits;
+  released_may_wait_ = may_wait(call);
   carry_out(call);
   ran_before_.reset();
 }
