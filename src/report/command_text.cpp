@@ -101,7 +101,7 @@ class writer : styled_text {
 
   void finding(const command_run& run, const command_finding& found) {
     if (found.pair) why_of_order(found, *found.pair);
-    if (found.takes) why_of_time(found, *found.takes);
+    why_of_time(found);
     if (found.confirmed.runs > 0) {
       line("End     {}, {} of {} times", found.state.text, found.confirmed.bad,
            found.confirmed.runs);
@@ -123,7 +123,7 @@ class writer : styled_text {
   }
 
   // Of what was held while time passed, what was executed first then.
-  void why_of_time(const command_finding& found, nanoseconds takes) {
+  void why_of_time(const command_finding& found) {
     const auto& calls = found.calls;
     const auto time =
         std::find_if(calls.begin(), calls.end(), [](const auto& call) { return call.is_time; });
@@ -133,10 +133,10 @@ class writer : styled_text {
     const auto what = held == calls.end()
                           ? "what is held"
                           : fmt::format("{} by {}", words_of(*held), thread_of(*held));
+    const auto how_long = found.takes ? format_duration(*found.takes) + " or longer" : "too long";
     wrapped("Why     ",
-            fmt::format("{} takes {} or longer, and {} waits in {} for no longer than {}", what,
-                        format_duration(takes), thread_of(*time), time->word,
-                        format_duration(time->waits)),
+            fmt::format("{} takes {}, and {} waits in {} for no longer than {}", what, how_long,
+                        thread_of(*time), time->word, format_duration(time->waits)),
             8);
   }
 

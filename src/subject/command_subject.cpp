@@ -17,6 +17,9 @@ namespace filemap {
 
 namespace {
 
+// Any thread may be kept from a processor for so long.
+constexpr nanoseconds longest_nap = std::chrono::milliseconds(5);
+
 bool is_below(std::string_view path, std::string_view folder) {
   return path.starts_with(folder) &&
          (path.size() == folder.size() || folder == "/" || path[folder.size()] == '/');
@@ -64,6 +67,7 @@ bool command_subject::is_watched(const named_file& file) const {
 }
 
 void command_subject::hear(const heard_call& call) {
+  note_what_was_outwaited(call.thread);
   naps_.erase(call.thread);
   dozing_.erase(call.thread);
   const auto touch = [&](touched& one, const named_file& file) {
@@ -248,6 +252,7 @@ void command_subject::run_once(holding what, supervisor::processors on) {
   fallible_.clear();
   hit_.clear();
   hits_.clear();
+  waits_.clear();
   awaited_.reset();
   naps_.clear();
   dozing_.clear();
@@ -273,7 +278,7 @@ void command_subject::advance() {
     rest_ = supervisor_.go_on();
     if (rest_ != supervisor::rest::held) return;
     name_what_is_held();
-    awaited_ = supervisor_.awaits_time(dozing_);
+    look_at_waits();
     if (!awaited_ || awaited_->most > nap_left()) break;
     wait_for_nap(*awaited_);
   }
@@ -293,10 +298,32 @@ void command_subject::advance() {
 
 // Likewise for what is slept through without asking.
 nanoseconds command_subject::nap_left() const {
-  constexpr nanoseconds most = std::chrono::milliseconds(5);
   nanoseconds napped{0};
   for (const auto& one : named_) napped = std::max(napped, one.napped);
-  return most - napped;
+  return longest_nap - napped;
+}
+
+void command_subject::look_at_waits() {
+  awaited_.reset();
+  std::map<pid_t, running_wait> waits;
+  for (const auto& one : supervisor_.timed_waits()) {
+    const bool is_awaited = dozing_.count(one.thread) == 0;
+    if (is_awaited && (!awaited_ || one.most < awaited_->most)) awaited_ = one;
+    if (one.is_ours || one.most <= longest_nap) continue;
+    const auto known = waits_.find(one.thread);
+    const bool is_same = known != waits_.end() && known->second.wait.number == one.number;
+    waits[one.thread] = is_same ? known->second : running_wait{one, clock::now() + one.most};
+  }
+  waits_ = std::move(waits);
+}
+
+// While we looked and held, a wait of the program's own may have come to its end, as it would not
+// have done else. What it does then is not by order.
+void command_subject::note_what_was_outwaited(pid_t thread) {
+  const auto found = waits_.find(thread);
+  if (found == waits_.end()) return;
+  if (clock::now() >= found->second.ends) executed_.push_back(note_time(found->second.wait));
+  waits_.erase(found);
 }
 
 void command_subject::wait_for_nap(const timed_wait& nap) {
@@ -382,7 +409,7 @@ std::string command_subject::describe(const candidate& which) const {
 
 footprint command_subject::execute(std::size_t choice) {
   if (names_[choice].is_time()) {
-    executed_.push_back(note_time(names_[choice]));
+    executed_.push_back(note_time(*awaited_));
     ++time_passed_;
     const auto begin = clock::now();
     time_is_tried_ = !supervisor_.let_time_pass(patience_left());
@@ -506,17 +533,17 @@ executed_call command_subject::note(std::size_t which) {
   return noted;
 }
 
-executed_call command_subject::note_time(const candidate& name) {
+executed_call command_subject::note_time(const timed_wait& wait) {
   executed_call noted;
   noted.is_time = true;
-  noted.name = name;
+  noted.name = {candidate::time, time_passed_, 0};
   noted.touched = footprint::everything();
   noted.at = clock::now() - begun_;
   noted.held = noted.at;
-  noted.thread = name_of_thread(awaited_->thread);
-  noted.thread_number = thread_number(awaited_->thread);
-  noted.word = awaited_->call;
-  noted.waits = awaited_->most;
+  noted.thread = name_of_thread(wait.thread);
+  noted.thread_number = thread_number(wait.thread);
+  noted.word = wait.call;
+  noted.waits = wait.most;
   return noted;
 }
 

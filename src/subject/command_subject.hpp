@@ -30,7 +30,8 @@
 
 namespace filemap {
 
-/// A call that was held and executed, or time that was let pass, as a thread waits for no longer.
+/// A call that was held and executed, or time that was let pass, as a thread waits for no longer;
+/// or that has passed, while a thread waited that went on then.
 struct executed_call {
   bool is_time = false;
   candidate name;
@@ -123,6 +124,8 @@ class command_subject final : public subject {
   nanoseconds patience_left() const;
   nanoseconds nap_left() const;
   void wait_for_nap(const timed_wait& nap);
+  void look_at_waits();
+  void note_what_was_outwaited(pid_t thread);
   bool wants(const heard_call& call);
   void hear(const heard_call& call);
   bool is_fallible(const heard_call& call) const;
@@ -138,7 +141,7 @@ class command_subject final : public subject {
   footprint footprint_of(const heard_call& call);
   std::uint64_t bit(const std::string& object);
   executed_call note(std::size_t which);
-  executed_call note_time(const candidate& name);
+  executed_call note_time(const timed_wait& wait);
   std::string shown(const std::string& path) const;
   bool learn_from_run();
   std::size_t state_number(const command_state& state);
@@ -181,11 +184,16 @@ class command_subject final : public subject {
   };
   std::vector<named_call> named_;  // that are held
   std::vector<executed_call> executed_;
-  std::optional<timed_wait> awaited_;  // at this rest
-  std::map<pid_t, unsigned> naps_;     // of a thread, since it was heard of last
-  std::set<pid_t> dozing_;             // who naps again and again, and does nothing that is held
-  std::uint32_t time_passed_ = 0;      // times
-  bool time_is_tried_ = false;         // since the last call was executed
+  struct running_wait {
+    timed_wait wait;
+    instant ends;
+  };
+  std::map<pid_t, running_wait> waits_;  // that are the kernel's, and no naps
+  std::optional<timed_wait> awaited_;    // at this rest: the first that ends
+  std::map<pid_t, unsigned> naps_;       // of a thread, since it was heard of last
+  std::set<pid_t> dozing_;               // who naps again and again, and does nothing that is held
+  std::uint32_t time_passed_ = 0;        // times
+  bool time_is_tried_ = false;           // since the last call was executed
   supervisor::rest rest_ = supervisor::rest::over;
   command_end end_;
   supervision noticed_;

@@ -54,7 +54,7 @@ constexpr std::array calls = {
     call_row{"faccessat", "faccessat", "access", at, looks_at_name},
     call_row{"faccessat2", "faccessat", "access", at_or_descriptor, looks_at_name},
     call_row{"readlink", "readlink", "readlink", path, looks_at_name},
-    call_row{"readlinkat", "readlinkat", "readlinkat", at, looks_at_name},
+    call_row{"readlinkat", "readlink", "readlink", at, looks_at_name},
     call_row{"open", "open", "open", path, looks_at_name, nothing, opens},
     call_row{"openat", "openat", "open", at, looks_at_name, nothing, opens},
     call_row{"openat2", "openat", "open", at, looks_at_name, nothing, opens},
@@ -88,6 +88,8 @@ constexpr std::array calls = {
              processors},
     call_row{"sched_setaffinity", "sched_setaffinity", "sched_setaffinity", none, nothing, nothing,
              processors},
+    call_row{"nanosleep", "sleep", "sleep", none, nothing, nothing, sleeps},
+    call_row{"clock_nanosleep", "sleep", "sleep", none, nothing, nothing, sleeps},
     call_row{"io_submit", "io_submit", "io_submit", none, nothing, nothing, submits},
 };
 

@@ -48,6 +48,7 @@ enum class peculiarity : std::uint8_t {
   submits,     ///< what is submitted through it is not heard of
   forks,       ///< makes a process, or a thread
   processors,  ///< is about those on which it runs
+  sleeps,      ///< until some time has passed, and for nothing else
   closes,
 };
 

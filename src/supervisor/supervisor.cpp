@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
@@ -75,6 +76,11 @@ named_file at(pid_t thread, std::uint64_t dirfd, std::uint64_t address, effect w
 bool may_wait(const heard_call& call) {
   if (call.row->what == peculiarity::waits) return true;
   return call.row->what == peculiarity::opens && call.first.exists && !call.first.is_regular;
+}
+
+// Others have other structures.
+bool is_native(std::uint32_t architecture) {
+  return sizeof(void*) == 4 || (architecture & __AUDIT_ARCH_64BIT) != 0;
 }
 
 bool is_vfork(const current_call& call) {
@@ -161,6 +167,10 @@ void supervisor::start(processors on) {
   target_.reset();
   held_.clear();
   stalled_.clear();
+  asleep_.clear();
+  slept_ = {};
+  touched_files_.clear();
+  have_slept_.clear();
   states_.clear();
   output_ = {};
   status_.reset();
@@ -168,6 +178,7 @@ void supervisor::start(processors on) {
   noticed_ = {};
   begun_ = clock::now();
   ran_before_.reset();
+  on_one_processor_ = on == processors::one;
   const auto* const used = on == processors::one ? &one_processor_ : nullptr;
   target_ = std::make_unique<target>(target::start_options{options_.command, options_.directory,
                                                            options_.removed, &filter_, used});
@@ -194,6 +205,8 @@ bool supervisor::hear() {
   if (call.thread == released_) released_ = 0;
   if (call.row == nullptr) {
     pass(call.id);
+  } else if (call.row->what == peculiarity::sleeps) {
+    if (!is_native(heard.data.arch) || !keep_asleep(call)) pass(call.id);
   } else if (call.row->where == operands::none) {
     if (!answer_itself(call)) pass(call.id);
   } else {
@@ -216,6 +229,7 @@ bool supervisor::answer_itself(const heard_call& call) {
     if (!makes_a_thread(call)) lineage_->forks(process_of(call.thread));
     return false;
   }
+  if (!on_one_processor_) return false;
   if (row.name == "sched_setaffinity") {
     reply(call.id, 0, 0);
     return true;
@@ -224,6 +238,25 @@ bool supervisor::answer_itself(const heard_call& call) {
   const auto written = write_memory(call.thread, call.arguments[2], &all_processors_, size);
   if (size == 0 || written != size) return false;
   reply(call.id, 0, static_cast<std::int64_t>(size));
+  return true;
+}
+
+// False: the kernel is to, since it says nothing about the files. Such a thread is a clock of its
+// program's, and others may need it: Go has one that sleeps for 20 µs again and again.
+bool supervisor::keep_asleep(const heard_call& call) {
+  constexpr nanoseconds tick = 1ms;
+  constexpr nanoseconds longest = 1s;
+  const bool is_first = have_slept_.insert(call.thread).second;
+  const bool has_touched = touched_files_.erase(call.thread) > 0;
+  const auto number = call.row->name == "nanosleep" ? SYS_nanosleep : SYS_clock_nanosleep;
+  const auto limit = time_limit_of(call.thread, {number, call.arguments});
+  if (!on_one_processor_ || !limit || limit->most > longest) return false;
+  if (!has_touched && (!is_first || limit->most < tick)) return false;
+  std::erase_if(asleep_, [&](const sleeper& one) { return one.thread == call.thread; });
+  // Until a time on the clock there is a little less left each time.
+  const auto ticks = std::max<std::int64_t>(1, (limit->most + tick / 2) / tick);
+  asleep_.push_back(
+      {call.id, call.thread, limit->call, slept_ + ticks * tick, clock::now() + limit->most});
   return true;
 }
 
@@ -302,6 +335,7 @@ void supervisor::take(heard_call call) {
     return pass(call.id);
   }
   if (call.first.path.empty() && call.second.path.empty()) return pass(call.id);
+  touched_files_.insert(call.thread);
   const auto older = std::find_if(held_.begin(), held_.end(),
                                   [&](const heard_call& one) { return one.thread == call.thread; });
   const bool same = older != held_.end() && older->row == call.row &&
@@ -356,6 +390,10 @@ void supervisor::drop_what_is_gone() {
       return state.thread == call.thread && state.state != 'Z' && state.state != 'X';
     });
   });
+  std::erase_if(asleep_, [&](const sleeper& one) {
+    auto id = one.id;
+    return ::ioctl(target_->listener().get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &id) != 0;
+  });
 }
 
 // --- rest
@@ -385,8 +423,9 @@ bool supervisor::wait_for_event(nanoseconds most) {
 }
 
 bool supervisor::is_held(pid_t thread) const noexcept {
-  return std::any_of(held_.begin(), held_.end(),
-                     [&](const heard_call& call) { return call.thread == thread; });
+  const auto is_of_thread = [&](const auto& one) { return one.thread == thread; };
+  return std::any_of(held_.begin(), held_.end(), is_of_thread) ||
+         std::any_of(asleep_.begin(), asleep_.end(), is_of_thread);
 }
 
 bool supervisor::can_run(const thread_state& state) const {
@@ -447,44 +486,77 @@ supervisor::rest supervisor::go_on() {
   for (;;) {
     if (options_.interrupt != nullptr && options_.interrupt->load()) return rest::interrupted;
     if (clock::now() - begun_ > options_.run_timeout) return rest::out_of_time;
-    if (wait_for_event(held_.empty() ? nothing_to_do : between_looks)) {
+    if (wait_for_event(!held_.empty() ? between_looks : asleep_.empty() ? nothing_to_do : 1ms)) {
       if (is_over()) return rest::over;
       continue;
     }
     if (is_over()) return rest::over;
-    if (held_.empty()) continue;
+    if (held_.empty() && asleep_.empty()) continue;
     if (is_quiet()) {
       drop_what_is_gone();
       if (!held_.empty()) return rest::held;
+      if (const auto first = first_to_wake(); first != asleep_.end()) wake(first);
     } else if (is_never_quiet()) {
-      ++noticed_.forced;
-      return rest::held;
+      if (!held_.empty()) {
+        ++noticed_.forced;
+        return rest::held;
+      }
+      if (const auto first = first_to_wake(); first != asleep_.end()) wake(first);
     }
   }
 }
 
 bool supervisor::let_time_pass(nanoseconds patience) {
   const auto until = clock::now() + patience;
+  const auto latest = slept_ + patience;
   const auto before = held_.size();
+  const auto is_enough = [&] { return held_.size() > before || is_over(); };
   for (auto left = patience; left > 0ns; left = until - clock::now()) {
     if (options_.interrupt != nullptr && options_.interrupt->load()) return false;
-    wait_for_event(std::min<nanoseconds>(left, nothing_to_do));
-    if (held_.size() > before || is_over()) return true;
+    const auto first = first_to_wake();
+    if (first != asleep_.end() && first->ends <= latest) {
+      wake(first);
+      // The next one sleeps until this one has done what it does.
+      while (!is_enough() && clock::now() < until && !is_quiet()) wait_for_event(between_looks);
+    } else {
+      wait_for_event(std::min<nanoseconds>(left, nothing_to_do));
+    }
+    if (is_enough()) return true;
   }
   return false;
 }
 
-std::optional<timed_wait> supervisor::awaits_time(const std::set<pid_t>& without) const {
-  std::optional<timed_wait> first;
+std::vector<supervisor::sleeper>::iterator supervisor::first_to_wake() {
+  return std::min_element(
+      asleep_.begin(), asleep_.end(),
+      [](const sleeper& one, const sleeper& other) { return one.ends < other.ends; });
+}
+
+// For the program as long has passed as it has asked for.
+void supervisor::wake(std::vector<sleeper>::iterator which) {
+  const auto one = *which;
+  for (auto left = one.real_end - clock::now(); left > 0ns; left = one.real_end - clock::now()) {
+    if (options_.interrupt != nullptr && options_.interrupt->load()) return;
+    if (wait_for_event(std::min<nanoseconds>(left, nothing_to_do))) return;
+  }
+  asleep_.erase(which);
+  slept_ = std::max(slept_, one.ends);
+  reply(one.id, 0, 0);
+  ran_before_.reset();
+}
+
+std::vector<timed_wait> supervisor::timed_waits() const {
+  std::vector<timed_wait> waits;
+  for (const auto& one : asleep_) {
+    waits.push_back({one.thread, one.call, one.ends - slept_, true, one.id});
+  }
   for (const auto& state : states_) {
-    if (state.state != 'S' || is_held(state.thread) || without.contains(state.thread)) continue;
+    if (state.state != 'S' || is_held(state.thread)) continue;
     const auto call = call_of(state.thread);
     const auto limit = call ? time_limit_of(state.thread, *call) : std::nullopt;
-    if (limit && (!first || limit->most < first->most)) {
-      first = {state.thread, limit->call, limit->most};
-    }
+    if (limit) waits.push_back({state.thread, limit->call, limit->most, false, state.times});
   }
-  return first;
+  return waits;
 }
 
 // --- what is done

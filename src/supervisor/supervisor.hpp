@@ -14,6 +14,10 @@
 // Node, whose threads race for their work, 20 went one way; on two processors 13 to 16.) Asked for
 // its processors, it is told of all.
 //
+// A sleep is not the kernel's either: it ends when nothing else can go, or when time is let pass,
+// and then the one that is to end first, alone. Else it would depend on how busy the machine is how
+// often a program that polls has looked.
+//
 // Whether a thread can run is read from /proc, twice, with the same result and nothing heard in
 // between: one look lies, as it takes a while. A command that is never quiet is given a bound.
 
@@ -77,8 +81,10 @@ struct heard_call {
 /// A thread that waits, but for no longer than that.
 struct timed_wait {
   pid_t thread = 0;
-  std::string_view call;  ///< "futex"
-  nanoseconds most{0};    ///< from the wait's beginning on, or from now
+  std::string_view call;     ///< "futex"
+  nanoseconds most{0};       ///< from the wait's beginning on, or from now
+  bool is_ours = false;      ///< it ends when we say so
+  std::uint64_t number = 0;  ///< the same while it is the same wait of this thread
 };
 
 /// How a run of a command ended.
@@ -138,7 +144,7 @@ class supervisor {
 
   enum class processors : std::uint8_t { one, all };
 
-  /// Ends the run before, and begins another.
+  /// Ends the run before, and begins another. On all processors sleeps are the kernel's.
   void start(processors on = processors::one);
   /// Goes on until the command is at rest.
   rest go_on();
@@ -146,8 +152,8 @@ class supervisor {
   bool let_time_pass(nanoseconds patience);
   /// The calls that are held, in the order in which they came; until the next that is not const.
   const std::deque<heard_call>& held() const noexcept { return held_; }
-  /// At rest: of the threads that sleep and will go on by themselves, the first; but for these.
-  std::optional<timed_wait> awaits_time(const std::set<pid_t>& without) const;
+  /// At rest: of the threads that will go on by themselves.
+  std::vector<timed_wait> timed_waits() const;
   /// Since the run's beginning.
   nanoseconds running() const { return clock::now() - begun_; }
 
@@ -163,6 +169,7 @@ class supervisor {
  private:
   bool hear();
   bool answer_itself(const heard_call& call);
+  bool keep_asleep(const heard_call& call);
   void pass(std::uint64_t id);
   void reply(std::uint64_t id, int error, std::int64_t value);
   void understand(heard_call& call) const;
@@ -178,6 +185,18 @@ class supervisor {
   bool is_over();
   bool is_never_quiet();
 
+  // A thread that sleeps until we say that it has. Sleeps end in the order that they would have if
+  // nothing took any time but them.
+  struct sleeper {
+    std::uint64_t id;
+    pid_t thread;
+    std::string_view call;
+    nanoseconds ends;  // on the clock of the sleeps alone
+    instant real_end;
+  };
+  std::vector<sleeper>::iterator first_to_wake();
+  void wake(std::vector<sleeper>::iterator which);
+
   const supervisor_options options_;
   const call_filter filter_;
   cpu_set_t all_processors_{};
@@ -188,6 +207,11 @@ class supervisor {
   std::vector<thread_state> states_;  // at the last rest
   std::deque<heard_call> held_;
   std::multimap<instant, heard_call> stalled_;  // by when they go on
+  bool on_one_processor_ = true;
+  std::vector<sleeper> asleep_;
+  nanoseconds slept_{0};           // the clock of the sleeps
+  std::set<pid_t> touched_files_;  // since they slept last
+  std::set<pid_t> have_slept_;
   pid_t released_ = 0;  // the thread of the call that was released last, which may be in it still
   long released_number_ = -1;
   bool released_may_wait_ = false;
