@@ -1,0 +1,7 @@
+#!/bin/sh
+# The output goes to another file, which is renamed when the pipeline has ended.
+list=$TMPDIR/list
+printf 'one\ntwo\nthree\n' >"$list"
+cat "$list" | grep -v two | tee "$list.new" >"$TMPDIR/shown"
+mv "$list.new" "$list"
+[ "$(wc -l <"$list")" = 2 ]
