@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks a result of --json against its schema in docs, for tests and for users: that of a run, or of --explore.
+"""Checks a result of --json against its schema in docs, for tests and for users: that of a run, of --explore, or of a COMMAND.
 
     src/report/check_schema.py FILE        "-": standard input
 
@@ -21,8 +21,9 @@ def refuse(constant: str) -> None:
 
 
 def schema_of(result: typing.Any) -> typing.Any:
-    explores = isinstance(result, dict) and "tests" in result
-    name = "exploration.schema.json" if explores else "result.schema.json"
+    kinds = {"subject": "command", "tests": "exploration"}
+    kind = next((kinds[key] for key in kinds if isinstance(result, dict) and key in result), "result")
+    name = f"{kind}.schema.json"
     return json.loads((DOCS / name).read_text(encoding="utf-8"))
 
 
