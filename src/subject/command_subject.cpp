@@ -411,6 +411,7 @@ footprint command_subject::execute(std::size_t choice) {
   if (names_[choice].is_time()) {
     executed_.push_back(note_time(*awaited_));
     ++time_passed_;
+    waits_.clear();  // it is told already
     const auto begin = clock::now();
     time_is_tried_ = !supervisor_.let_time_pass(patience_left());
     const auto passed = clock::now() - begin;
