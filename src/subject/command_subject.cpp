@@ -245,6 +245,8 @@ void command_subject::run_once(holding what, supervisor::processors on) {
   threads_.clear();
   file_numbers_.clear();
   name_numbers_.clear();
+  paths_touched_.clear();
+  files_touched_.clear();
   counts_.clear();
   names_.clear();
   named_.clear();
@@ -378,6 +380,7 @@ void command_subject::name_what_is_held() {
 candidate command_subject::name_of(const heard_call& call) {
   process_number(call.process);
   thread_number(call.thread);
+  number_what_it_names(call);
   auto kind = fmt::format("p{} {} f{}", call.process_name, call.row->word, file_number(call.first));
   if (!call.second.path.empty()) kind += fmt::format(" f{}", file_number(call.second));
   const auto [found, is_new] = kinds_.try_emplace(kind, static_cast<std::uint32_t>(kinds_.size()));
@@ -447,50 +450,76 @@ std::size_t command_subject::state_number(const command_state& state) {
 
 // --- what it touches
 
-std::uint64_t command_subject::bit(const std::string& object) {
+// A footprint of this run is compared with ones of the runs that began like it, so that its objects
+// have the same numbers in all of them: those of what is held are given when it is named.
+void command_subject::number_what_it_names(const heard_call& call) {
+  for (const auto* const file : {&call.first, &call.second}) {
+    if (file->path.empty()) continue;
+    paths_touched_.try_emplace(file->path, static_cast<unsigned>(paths_touched_.size()));
+    if (!file->exists) continue;
+    files_touched_.try_emplace({file->device, file->inode},
+                               static_cast<unsigned>(files_touched_.size()));
+  }
+}
+
+std::uint64_t command_subject::bit(std::string_view what, unsigned number) {
   // Of more than there are bits some share one: they are taken to depend on each other.
-  const auto number = objects_.try_emplace(object, objects_.size()).first->second;
-  return std::uint64_t{1} << number % 64;
+  const auto object = fmt::format("{} {}", what, number);
+  return std::uint64_t{1} << objects_.try_emplace(object, objects_.size()).first->second % 64;
 }
 
 footprint command_subject::footprint_of(const heard_call& call) {
+  number_what_it_names(call);
   footprint all;
   for (const auto* const file : {&call.first, &call.second}) {
-    if (file->path.empty()) continue;
-    const auto name = bit("name " + file->path);
-    const auto data = file->exists ? bit(fmt::format("file {}", file_number(*file))) : name;
-    const auto folder = file->path.substr(0, file->path.rfind('/'));
-    switch (file->what) {
-      case effect::nothing:
-      case effect::moves_cursor:
-        break;
-      case effect::looks_at_name:
-        all.reads |= name;
-        break;
-      case effect::changes_name:
-        // All that changes names commutes, and none with who lists them.
-        all.changes |= name | data;
-        all.reads |= bit("list " + folder);
-        break;
-      case effect::looks_at_file:
-        all.reads |= file->by_descriptor ? data : data | name;
-        break;
-      case effect::changes_file:
-        all.changes |= data;
-        if (!file->by_descriptor) all.reads |= name;
-        break;
-      case effect::syncs:
-        all.reads |= data;
-        break;
-      case effect::locks:
-        all.changes |= bit("lock " + file->path);
-        break;
-      case effect::lists_directory:
-        all.changes |= bit("list " + file->path);
-        break;
-    }
-    if (call.truncates) all.changes |= data;
-    if (call.row->what == peculiarity::at_cursor) all.changes |= bit("cursor " + file->path);
+    if (!file->path.empty()) all.add(footprint_of(call, *file));
+  }
+  return all;
+}
+
+// A file is touched as itself and as what is to be found by its path: when the first that makes it
+// has been executed, the others that are held have not heard of it.
+footprint command_subject::footprint_of(const heard_call& call, const named_file& file) {
+  const auto path = paths_touched_.at(file.path);
+  const auto name = bit("name", path);
+  auto data = bit("at", path);
+  if (file.exists) data |= bit("file", files_touched_.at({file.device, file.inode}));
+  const auto folder = file.path.substr(0, file.path.rfind('/'));
+  const auto listed = [&](const std::string& of) {
+    const auto next = static_cast<unsigned>(paths_touched_.size());
+    return bit("list", paths_touched_.try_emplace(of, next).first->second);
+  };
+  footprint all;
+  if (!file.by_descriptor) all.reads |= name;
+  switch (file.what) {
+    case effect::nothing:
+    case effect::looks_at_name:
+      break;
+    case effect::changes_name:
+      // All that changes names commutes, and none with who lists them. An open of a file that is
+      // there makes none; of others the file itself knows how many names it has.
+      if (call.row->what == peculiarity::opens && file.exists) break;
+      all.changes |= name | data;
+      all.reads |= listed(folder);
+      break;
+    case effect::moves_cursor:  // to the end: no other is held
+    case effect::looks_at_file:
+    case effect::syncs:
+      all.reads |= data;
+      break;
+    case effect::changes_file:
+      all.changes |= data;
+      break;
+    case effect::locks:
+      all.changes |= bit("lock", path);
+      break;
+    case effect::lists_directory:
+      all.changes |= listed(file.path);
+      break;
+  }
+  if (call.truncates) all.changes |= data;
+  if (call.row->what == peculiarity::at_cursor || file.what == effect::moves_cursor) {
+    all.changes |= bit("cursor", path);
   }
   return all;
 }
@@ -526,7 +555,7 @@ executed_call command_subject::note(std::size_t which) {
   if (::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode)) {
     noted.file_size = static_cast<std::uint64_t>(status.st_size);
   }
-  noted.touched = footprint_of(call);
+  noted.touched = footprint_of(supervisor_.as_it_is_now(which));
   noted.alone = names_.size() == 1;
   noted.held = call.at - begun_;
   noted.at = clock::now() - begun_;

@@ -25,6 +25,7 @@
 #include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -138,8 +139,10 @@ class command_subject final : public subject {
   unsigned process_number(pid_t process);
   unsigned thread_number(pid_t thread);
   unsigned file_number(const named_file& file);
+  void number_what_it_names(const heard_call& call);
   footprint footprint_of(const heard_call& call);
-  std::uint64_t bit(const std::string& object);
+  footprint footprint_of(const heard_call& call, const named_file& file);
+  std::uint64_t bit(std::string_view what, unsigned number);
   executed_call note(std::size_t which);
   executed_call note_time(const timed_wait& wait);
   std::string shown(const std::string& path) const;
@@ -169,6 +172,9 @@ class command_subject final : public subject {
   std::map<pid_t, unsigned> threads_;
   std::map<std::pair<std::uint64_t, std::uint64_t>, unsigned> file_numbers_;
   std::map<std::string, unsigned> name_numbers_;
+  std::map<std::string, unsigned>
+      paths_touched_;  // by calls that were held: numbered in their order
+  std::map<std::pair<std::uint64_t, std::uint64_t>, unsigned> files_touched_;  // likewise
   std::map<std::string, std::uint32_t> counts_;
   std::vector<fallible_call> fallible_;
   std::vector<fallible_call> hit_;

@@ -326,6 +326,12 @@ void supervisor::understand(heard_call& call) const {
   if (row.size_at >= 0) call.size = to[static_cast<std::size_t>(row.size_at)];
 }
 
+heard_call supervisor::as_it_is_now(std::size_t which) const {
+  auto call = held_[which];
+  understand(call);
+  return call;
+}
+
 // A thread has one call: an older one of it has been interrupted by a signal, and this is it again,
 // or another.
 void supervisor::take(heard_call call) {

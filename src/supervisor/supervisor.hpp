@@ -152,6 +152,8 @@ class supervisor {
   bool let_time_pass(nanoseconds patience);
   /// The calls that are held, in the order in which they came; until the next that is not const.
   const std::deque<heard_call>& held() const noexcept { return held_; }
+  /// One of `held`, with what its paths are now: files may have been made since, or renamed.
+  heard_call as_it_is_now(std::size_t which) const;
   /// At rest: of the threads that will go on by themselves.
   std::vector<timed_wait> timed_waits() const;
   /// Since the run's beginning.
