@@ -238,6 +238,7 @@ std::vector<std::string> command_subject::files_not_held() const {
 
 void command_subject::run_once(holding what, supervisor::processors on) {
   holding_ = what;
+  supervisor_.stop();  // or it could still write where the next one is prepared
   prepare_run(settings_);
   files_.clear();
   paths_.clear();

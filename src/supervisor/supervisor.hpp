@@ -146,6 +146,8 @@ class supervisor {
 
   /// Ends the run before, and begins another. On all processors sleeps are the kernel's.
   void start(processors on = processors::one);
+  /// Ends the run, at whatever rest it is: nothing of it is left.
+  void stop() { target_.reset(); }
   /// Goes on until the command is at rest.
   rest go_on();
   /// At rest: goes on until a further call is held, or for so long. True: one is.
