@@ -41,6 +41,7 @@ constexpr nanoseconds nothing_to_do = 20ms;
 void look_up(named_file& file, const struct ::stat& status) {
   file.exists = true;
   file.is_regular = S_ISREG(status.st_mode);
+  file.is_link = S_ISLNK(status.st_mode);
   file.device = status.st_dev;
   file.inode = status.st_ino;
 }
@@ -100,15 +101,42 @@ bool makes_a_thread(const heard_call& call) {
   return (flags & CLONE_THREAD) != 0;
 }
 
+// To what it refers, if anything is there: that is what is touched.
+void follow(named_file& link) {
+  std::error_code error;
+  const auto path = std::filesystem::canonical(link.path, error);
+  struct ::stat status {};
+  if (error || ::stat(path.c_str(), &status) != 0) return;
+  link.path = path.string();
+  look_up(link, status);
+}
+
+std::uint64_t flags_of_open(const heard_call& call) {
+  if (call.row->name == "creat") return O_CREAT | O_TRUNC | O_WRONLY;
+  if (call.row->name != "openat2") {
+    return call.arguments[call.row->where == operands::at ? 2 : 1];
+  }
+  std::uint64_t in_memory = 0;
+  read_memory(call.thread, call.arguments[2], &in_memory, sizeof in_memory);
+  return in_memory;
+}
+
+// Of a link in the last place.
+bool follows_links(const heard_call& call) {
+  const auto word = call.row->word;
+  if (call.row->what == peculiarity::opens) {
+    return (flags_of_open(call) & O_NOFOLLOW) == 0 && !call.exclusively;
+  }
+  if (word == "fstatat" || call.row->name == "faccessat2") {
+    return (call.arguments[3] & AT_SYMLINK_NOFOLLOW) == 0;
+  }
+  if (word == "statx") return (call.arguments[2] & AT_SYMLINK_NOFOLLOW) == 0;
+  return word == "stat" || word == "truncate" || word == "access" || word == "faccessat";
+}
+
 // What an open's flags do to the name and to the file.
 void understand_flags(heard_call& call) {
-  auto flags = call.arguments[call.row->where == operands::at ? 2 : 1];
-  if (call.row->name == "openat2") {
-    std::uint64_t in_memory = 0;
-    read_memory(call.thread, call.arguments[2], &in_memory, sizeof in_memory);
-    flags = in_memory;
-  }
-  if (call.row->name == "creat") flags = O_CREAT | O_TRUNC | O_WRONLY;
+  const auto flags = flags_of_open(call);
   call.creates = (flags & O_CREAT) != 0;
   call.exclusively = call.creates && (flags & O_EXCL) != 0;
   call.truncates = (flags & O_TRUNC) != 0;
@@ -323,6 +351,7 @@ void supervisor::understand(heard_call& call) const {
       break;
   }
   if (row.what == peculiarity::opens) understand_flags(call);
+  if (call.first.is_link && follows_links(call)) follow(call.first);
   if (row.size_at >= 0) call.size = to[static_cast<std::size_t>(row.size_at)];
 }
 

@@ -54,6 +54,7 @@ struct named_file {
   bool by_descriptor = false;
   bool exists = false;  ///< when it was heard of
   bool is_regular = false;
+  bool is_link = false;  ///< symbolic, and not followed
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
   effect what = effect::nothing;  ///< what the call does to it
