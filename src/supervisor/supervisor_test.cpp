@@ -237,7 +237,7 @@ TEST(supervisor, tells_who_waits_for_time_to_pass) {
     it.start();
     ASSERT_EQ(it.go_on(), supervisor::rest::held);
     ASSERT_EQ(it.held().size(), 1U);
-    EXPECT_TRUE(it.awaits_time(100ms));
+    EXPECT_EQ(it.timed_waits().size(), 1U);
     EXPECT_TRUE(it.let_time_pass(60s));  // no longer than until the nap is over
     EXPECT_EQ(it.held().size(), 2U);
     EXPECT_EQ(it.held()[1].first.what, effect::looks_at_file);
@@ -247,7 +247,7 @@ TEST(supervisor, tells_who_waits_for_time_to_pass) {
   it.holds = here.holding({"write"});
   it.start();
   ASSERT_EQ(it.go_on(), supervisor::rest::held);
-  EXPECT_FALSE(it.awaits_time(1h));
+  EXPECT_TRUE(it.timed_waits().empty());
   EXPECT_FALSE(it.let_time_pass(1ms));
 }
 
@@ -325,25 +325,53 @@ TEST(supervisor, sleeps_while_a_program_without_streams_does) {
 
 // --- instead of the kernel
 
-TEST(supervisor, answers_instead_of_the_kernel) {
+TEST(supervisor, lets_a_call_fail_when_it_is_its_turn) {
   const setting here("two-writers");
   supervisor it(here.options);
   it.holds = here.holding({"write"});
+  it.intervenes = [](const heard_call& call) {
+    return intervention{call.row->word == "write" ? ENOSPC : 0, false, 0ns};
+  };
   it.start();
   ASSERT_EQ(it.go_on(), supervisor::rest::held);
-  ASSERT_EQ(it.held().size(), 2U);
-  it.answer(1, 0, 1);
-  ASSERT_EQ(it.go_on(), supervisor::rest::held);
-  it.answer(0, 0, 1);
-  EXPECT_EQ(it.go_on(), supervisor::rest::over);
-  EXPECT_EQ(it.end().status, 0);
-  EXPECT_EQ(here.contents(), "");  // and nothing was written
-
-  it.start();
-  ASSERT_EQ(it.go_on(), supervisor::rest::held);
-  it.answer(0, ENOSPC, 0);
-  EXPECT_EQ(it.go_on(), supervisor::rest::over);
+  EXPECT_EQ(it.held().size(), 2U);
+  EXPECT_EQ(it.noticed().failed, 0U);
+  it.release(0);
+  ASSERT_EQ(it.go_on(), supervisor::rest::over);
+  EXPECT_EQ(it.noticed().failed, 1U);
   EXPECT_EQ(WEXITSTATUS(it.end().status.value_or(0)), 9);
+  EXPECT_EQ(here.contents(), "");  // and nothing was written
+}
+
+TEST(supervisor, does_half_of_a_write_and_of_a_read) {
+  setting here({"/bin/sh", "-c", "printf 123456 >\"$0\" && head -c 6 \"$0\"", ""});
+  here.options.command.back() = here.file;
+  supervisor it(here.options);
+  std::string of = "write";
+  it.intervenes = [&](const heard_call& call) {
+    return intervention{0, call.first.path == here.file && call.row->word == of, 0ns};
+  };
+  auto run = finish(it);
+  EXPECT_EQ(here.contents(), "123456");  // dash goes on after a short write
+  EXPECT_EQ(run.noticed.failed, 3U);     // of 6, 3 and 2 bytes; one has no half
+  of = "read";
+  run = finish(it);
+  EXPECT_EQ(here.contents(), "123456");
+  EXPECT_EQ(run.end.output, "123456");  // as head does after a short read
+  EXPECT_GT(run.noticed.failed, 1U);
+}
+
+TEST(supervisor, lets_a_call_go_on_later) {
+  setting here({"/bin/sh", "-c", "echo 1 >\"$0\"", ""});
+  here.options.command.back() = here.file;
+  supervisor it(here.options);
+  it.intervenes = [&](const heard_call& call) {
+    return intervention{0, false, call.row->word == "write" ? nanoseconds(50ms) : 0ns};
+  };
+  const auto run = finish(it);
+  EXPECT_EQ(run.exit_status(), 0);
+  EXPECT_EQ(here.contents(), "1\n");
+  EXPECT_GE(run.end.took, 50ms);
 }
 
 TEST(supervisor, denies_io_uring_where_it_is_asked_to) {

@@ -198,7 +198,8 @@ std::optional<nanoseconds> limit_of(long number, const std::function<void()>& sl
     call = call_of(child.process());
     return call && call->number == number;
   })) << number;
-  return call ? time_limit_of(child.process(), *call) : std::nullopt;
+  const auto limit = call ? time_limit_of(child.process(), *call) : std::nullopt;
+  return limit ? std::optional(limit->most) : std::nullopt;
 }
 
 timespec now_and(clockid_t clock, time_t seconds) {
