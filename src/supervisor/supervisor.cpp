@@ -464,7 +464,8 @@ bool supervisor::is_held(pid_t thread) const noexcept {
 }
 
 bool supervisor::can_run(const thread_state& state) const {
-  if (is_held(state.thread)) return false;
+  // One that is held sleeps, until it is killed: then its call will not be executed.
+  if (is_held(state.thread)) return state.state == 'R';
   switch (state.state) {
     case 'Z':
     case 'X':
