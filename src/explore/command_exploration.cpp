@@ -325,18 +325,17 @@ class explorer {
     if (std::count(choices.begin(), choices.end(), witness::time_passes) == 0) return;
     auto enough = subject_.patience();
     nanoseconds too_little{0};
-    const auto before = enough;
     while (enough - too_little > std::max<nanoseconds>(enough / 10, milliseconds(1))) {
       if (is_interrupted(unhurried_)) break;
       const auto middle = (enough + too_little) / 2;
-      subject_.set_patience(middle);
+      subject_.wait_at_most(middle);
       fixed_schedule order(finding.schedule);
       order.begin();
       const auto done = execute(subject_, order, unhurried_);
       (done.end && done.end->bad ? enough : too_little) = middle;
     }
     finding.takes = enough;
-    subject_.set_patience(before);
+    subject_.wait_at_most(subject_.patience());
   }
 
   command_subject& subject_;

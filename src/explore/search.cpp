@@ -125,8 +125,7 @@ executed_run execute(subject& what, chooser& by, const search_options& options) 
     const auto choice = by.choose(held);
     if (choice == chooser::give_up) return done;
     const bool is_time = held[choice].is_time();
-    const auto steps = held.size() - (held.back().is_time() ? 1 : 0);
-    if (is_time || steps > 1) {
+    if (held.size() > 1) {
       choices.push_back(is_time ? witness::time_passes : static_cast<std::uint16_t>(choice));
     }
     by.executed(what.execute(choice));

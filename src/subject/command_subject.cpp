@@ -293,7 +293,7 @@ void command_subject::advance() {
   // Only where somebody waits for it: else it would change nothing but the clock.
   // Of a wait that began before there may be less left than it says, but no less than since the
   // run's beginning.
-  const auto left = patience_left();
+  const auto left = left_of(settings_.patience);
   if (time_is_tried_ || left <= nanoseconds{0} || !awaited_) return;
   if (awaited_->most > left + supervisor_.running()) return;
   names_.push_back({candidate::time, time_passed_, 0});
@@ -338,10 +338,10 @@ void command_subject::wait_for_nap(const timed_wait& nap) {
 }
 
 // No call is held longer than that, however often somebody looks whether it is done.
-nanoseconds command_subject::patience_left() const {
+nanoseconds command_subject::left_of(nanoseconds patience) const {
   nanoseconds waited{0};
   for (const auto& one : named_) waited = std::max(waited, one.waited);
-  return settings_.patience - waited;
+  return patience - waited;
 }
 
 // Calls that came to be held at one rest come in an order that is the same in the next run, and
@@ -417,7 +417,7 @@ footprint command_subject::execute(std::size_t choice) {
     ++time_passed_;
     waits_.clear();  // it is told already
     const auto begin = clock::now();
-    time_is_tried_ = !supervisor_.let_time_pass(patience_left());
+    time_is_tried_ = !supervisor_.let_time_pass(left_of(most_waited_));
     const auto passed = clock::now() - begin;
     for (auto& one : named_) one.waited += passed;
     advance();

@@ -98,8 +98,9 @@ class command_subject final : public subject {
   const supervision& noticed() const noexcept { return noticed_; }
   const command_state& state(std::size_t number) const noexcept { return states_[number]; }
   nanoseconds patience() const noexcept { return settings_.patience; }
-  /// From the next run on: for how long it lets time pass.
-  void set_patience(nanoseconds patience) noexcept { settings_.patience = patience; }
+  /// From the next run on no call is held for longer than that while time passes, which it may
+  /// where it may by the patience.
+  void wait_at_most(nanoseconds limit) noexcept { most_waited_ = limit; }
   std::vector<std::string> contended_files() const;
   /// What runs since have shown to be like these, and that is not held.
   std::vector<std::string> files_not_held() const;
@@ -122,7 +123,7 @@ class command_subject final : public subject {
   };
 
   void run_once(holding what, supervisor::processors on = supervisor::processors::one);
-  nanoseconds patience_left() const;
+  nanoseconds left_of(nanoseconds patience) const;
   nanoseconds nap_left() const;
   void wait_for_nap(const timed_wait& nap);
   void look_at_waits();
@@ -153,6 +154,7 @@ class command_subject final : public subject {
   const std::string here_;  // the directory in which it runs
   supervisor supervisor_;
 
+  nanoseconds most_waited_ = settings_.patience;
   // Of all runs.
   std::map<std::string, known_path> known_;
   std::set<std::string> once_new_;  // names that had to be new in a run before
