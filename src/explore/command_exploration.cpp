@@ -303,11 +303,34 @@ class explorer {
         if (is_bad(calls[j].name, calls[i].name) != false) continue;
         ordering this_order(calls[i].name, calls[j].name);
         ordering other_order(calls[j].name, calls[i].name);
-        finding.pair = {i, j, repeat(this_order, options_.confirmations),
+        const auto told =
+            is_by_one_thread(calls[i], calls[j]) ? of_the_other(calls, i, j) : std::optional(j);
+        if (!told) continue;
+        finding.pair = {i, *told, repeat(this_order, options_.confirmations),
                         repeat(other_order, options_.confirmations)};
         return;
       }
     }
+  }
+  static bool is_by_one_thread(const executed_call& one, const executed_call& other) {
+    return one.thread_number == other.thread_number;
+  }
+  // Where threads do the same, `later` is the first of its like: here it is of the thread that has
+  // done `earlier`, in the other order of another. That one's call is told. (The other order was
+  // the last run.)
+  std::optional<std::size_t> of_the_other(const std::vector<executed_call>& calls,
+                                          std::size_t earlier, std::size_t later) const {
+    const auto others = subject_.executed();
+    const auto first = std::find_if(others.begin(), others.end(), [&](const executed_call& call) {
+      return call.name == calls[later].name;
+    });
+    for (auto i = earlier + 1; first != others.end() && i < calls.size(); ++i) {
+      const bool is_it = calls[i].name.stream == calls[later].name.stream &&
+                         is_by_one_thread(calls[i], *first) &&
+                         !is_by_one_thread(calls[i], calls[earlier]);
+      if (is_it) return i;
+    }
+    return std::nullopt;
   }
   bool is_the_other_way_in_a_good_run(const candidate& first, const candidate& second) const {
     const auto at = [&](const candidate& name) {
