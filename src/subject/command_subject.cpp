@@ -248,6 +248,7 @@ void command_subject::run_once(holding what, supervisor::processors on) {
   name_numbers_.clear();
   paths_touched_.clear();
   files_touched_.clear();
+  locks_ = 0;
   counts_.clear();
   names_.clear();
   named_.clear();
@@ -424,7 +425,9 @@ footprint command_subject::execute(std::size_t choice) {
     return footprint::everything();
   }
   executed_.push_back(note(choice));
-  const auto touched = executed_.back().touched;
+  // What is closed is not heard of in all cases, and leaves its locks: so each step may leave some.
+  auto touched = executed_.back().touched;
+  touched.reads |= locks_;
   const auto number = supervisor_.held()[choice].number;
   std::erase_if(named_, [&](const auto& one) { return one.number == number; });
   time_is_tried_ = false;
@@ -512,6 +515,7 @@ footprint command_subject::footprint_of(const heard_call& call, const named_file
       all.changes |= data;
       break;
     case effect::locks:
+      locks_ |= bit("lock", path);
       all.changes |= bit("lock", path);
       break;
     case effect::lists_directory:

@@ -151,10 +151,10 @@ class command_subject final : public subject {
   std::size_t state_number(const command_state& state);
 
   command_settings settings_;
+  nanoseconds most_waited_ = settings_.patience;
   const std::string here_;  // the directory in which it runs
   supervisor supervisor_;
 
-  nanoseconds most_waited_ = settings_.patience;
   // Of all runs.
   std::map<std::string, known_path> known_;
   std::set<std::string> once_new_;  // names that had to be new in a run before
@@ -177,6 +177,7 @@ class command_subject final : public subject {
   std::map<std::string, unsigned>
       paths_touched_;  // by calls that were held: numbered in their order
   std::map<std::pair<std::uint64_t, std::uint64_t>, unsigned> files_touched_;  // likewise
+  std::uint64_t locks_ = 0;  // that were taken or left, as bits
   std::map<std::string, std::uint32_t> counts_;
   std::vector<fallible_call> fallible_;
   std::vector<fallible_call> hit_;
