@@ -15,17 +15,17 @@ def run(*statements: str) -> sqlite3.Connection:
     return connection
 
 
-def draw() -> None:
+def draw(amount: int) -> None:
     """Between the two statements the other may come."""
     connection = run()
-    (left,) = connection.execute("SELECT left FROM account").fetchone()
-    connection.execute("UPDATE account SET left = ?", (left - 1,))
+    ((left,),) = connection.execute("SELECT left FROM account").fetchall()
+    connection.execute("UPDATE account SET left = ?", (left - amount,))
 
 
 run("CREATE TABLE account (left INTEGER)", "INSERT INTO account VALUES (10)").close()
-workers = [threading.Thread(target=draw) for _ in range(2)]
+workers = [threading.Thread(target=draw, args=(amount,)) for amount in (1, 2)]
 for worker in workers:
     worker.start()
 for worker in workers:
     worker.join()
-assert run().execute("SELECT left FROM account").fetchone() == (8,)
+assert run().execute("SELECT left FROM account").fetchone() == (7,)

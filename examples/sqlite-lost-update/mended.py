@@ -16,22 +16,22 @@ def run(*statements: str) -> sqlite3.Connection:
     return connection
 
 
-def draw() -> None:
+def draw(amount: int) -> None:
     """The other waits; with so short a time-out not for long."""
     try:
         connection = run("BEGIN IMMEDIATE")
-        (left,) = connection.execute("SELECT left FROM account").fetchone()
-        connection.execute("UPDATE account SET left = ?", (left - 1,))
+        ((left,),) = connection.execute("SELECT left FROM account").fetchall()
+        connection.execute("UPDATE account SET left = ?", (left - amount,))
         connection.execute("COMMIT")
     except sqlite3.Error as error:
         failures.append(error)
 
 
 run("CREATE TABLE account (left INTEGER)", "INSERT INTO account VALUES (10)").close()
-workers = [threading.Thread(target=draw) for _ in range(2)]
+workers = [threading.Thread(target=draw, args=(amount,)) for amount in (1, 2)]
 for worker in workers:
     worker.start()
 for worker in workers:
     worker.join()
 assert not failures, failures
-assert run().execute("SELECT left FROM account").fetchone() == (8,)
+assert run().execute("SELECT left FROM account").fetchone() == (7,)
