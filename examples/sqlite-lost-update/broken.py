@@ -1,4 +1,4 @@
-"""Two workers draw from one account: each reads in one transaction and writes in the next, so both read the same."""
+"""Two draw from one account: each reads in one transaction and writes in the next, and both read the same."""
 
 import os
 import sqlite3
