@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import os
 import pathlib
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -67,58 +67,47 @@ class Finding:
 class Told:
     """What a search has told."""
 
-    answer: str
     by_order: Finding | None
     by_time: Finding | None
+    unconfirmed: Finding | None
     fails_as_it_is: bool
     finished: bool
     runs: int
     diverged: int
 
 
-def numbers(match: re.Match[str] | None, first: int, second: int) -> tuple[int, int]:
-    return (int(match[first]), int(match[second])) if match else (0, 0)
+def finding_in(found: typing.Any) -> Finding | None:
+    if found is None:
+        return None
+
+    def counted(confirmation: typing.Any) -> tuple[int, int]:
+        return confirmation["bad"], confirmation["runs"]
+
+    def told(call: typing.Any) -> str:
+        return f"{call['operation']}({call['file']},) by {call['thread']}/{call['thread_number']}"
+
+    pair = found["pair"]
+    return Finding(
+        end=found["state"],
+        confirmed=counted(found["confirmed"]),
+        replay=found["replay"],
+        pair=[told(found["calls"][pair[which]]) for which in ("earlier", "later")] if pair else [],
+        in_this_order=counted(pair["in_this_order"]) if pair else (0, 0),
+        in_the_other=counted(pair["in_the_other"]) if pair else (0, 0),
+    )
 
 
 def told_by(text: str) -> Told:
-    """Reads the report; the only place that knows how it looks."""
-    answer = next(line for line in text.splitlines()[1:] if line)
-    head, _, search = text.partition("\nSearch  ")
-    findings = []
-    for part in re.split(r"^End {3}", head, flags=re.MULTILINE)[1:]:
-        before, _, _ = head.partition(part)
-        why = " ".join(before[before.rfind("\nWhy  ") :].split())
-        end = re.match(r"(.*), (\d+) of (\d+) times\n", part)
-        replay = re.search(r"^Replay  (.*)$", part, re.MULTILINE)
-        assert end and replay, text
-        order = re.match(
-            r"Why (.*) was executed before (.*/\d+) "
-            r"(\d+) of (\d+) runs fail in this order, (\d+) of (\d+) in the other",
-            why,
-        )
-        findings.append(
-            Finding(
-                end=end[1],
-                confirmed=numbers(end, 2, 3),
-                replay=shlex.split(replay[1]),
-                pair=[order[1], order[2]] if order else [],
-                in_this_order=numbers(order, 3, 4),
-                in_the_other=numbers(order, 5, 6),
-            )
-        )
-    by_time = (
-        findings.pop() if re.search("^Why   it fails when what is held takes", head, re.MULTILINE) else None
-    )
-    passes = " ".join(search.partition("\nFiles ")[0].split())
-    diverged = re.search(r"(\d+) runs? went another way", passes)
+    """Reads the results."""
+    found = json.loads(text)["exploration"]
     return Told(
-        answer=answer,
-        by_order=findings[0] if findings else None,
-        by_time=by_time,
-        fails_as_it_is=answer == "It fails as it is.",
-        finished=answer == "No order of its file operations breaks it." or answer.startswith("No two of its"),
-        runs=sum(int(count) for count in re.findall(r"\((\d+) runs?\b", passes)),
-        diverged=int(diverged[1]) if diverged else 0,
+        by_order=finding_in(found["by_order"]),
+        by_time=finding_in(found["by_time"]),
+        unconfirmed=finding_in(found["unconfirmed"]),
+        fails_as_it_is=found["fails_as_it_is"],
+        finished=found["complete"],
+        runs=found["runs"],
+        diverged=found["diverged"],
     )
 
 
@@ -176,7 +165,8 @@ class Examples(Case):
         return [interpreter, str(source)]
 
     def search(self, limit: str, command: list[str], expect: int) -> Told:
-        run = self.run_here("--explore", "--explore-limit", limit, "--", *command, expect=expect)
+        search = ["--explore", "--explore-limit", limit, "--json", "-"]
+        run = self.run_here(*search, "--", *command, expect=expect)
         return told_by(run.text)
 
     def check_broken(self, name: str, expected: Expected) -> None:
@@ -212,6 +202,7 @@ class Examples(Case):
         command = self.command_of(name, "mended")
         told = self.search("40" if expected.mended == "time" else "200", command, expect=0)
         self.assertIsNone(told.by_order, told)
+        self.assertIsNone(told.unconfirmed, told)
         if expected.mended == "nothing":
             self.assertIsNone(told.by_time, told)
             self.assertTrue(told.finished, told)
