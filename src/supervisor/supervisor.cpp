@@ -46,6 +46,13 @@ void look_up(named_file& file, const struct ::stat& status) {
   file.inode = status.st_ino;
 }
 
+// What was opened with O_TMPFILE is told as "/tmp/#123", by its inode, which is another one in each
+// run, or one of which a run before has said what is true of another file: "/tmp/#".
+void forget_number(std::string& path, const struct ::stat& status) {
+  const auto number = std::to_string(status.st_ino);
+  if (path.ends_with("/#" + number)) path.resize(path.size() - number.size());
+}
+
 named_file by_descriptor(pid_t thread, std::uint64_t argument, effect what) {
   const auto fd = static_cast<int>(argument);
   named_file file;
@@ -56,6 +63,7 @@ named_file by_descriptor(pid_t thread, std::uint64_t argument, effect what) {
   if (::stat(link.c_str(), &status) != 0) return file;
   look_up(file, status);
   if (file.is_regular || S_ISDIR(status.st_mode)) file.path = path_of_descriptor(thread, fd);
+  if (status.st_nlink == 0) forget_number(file.path, status);
   return file;
 }
 
@@ -351,6 +359,7 @@ void supervisor::understand(heard_call& call) const {
       break;
   }
   if (row.what == peculiarity::opens) understand_flags(call);
+  call.exclusively = call.exclusively || row.family == "symlink" || row.family == "mkdir";
   if (call.first.is_link && follows_links(call)) follow(call.first);
   if (row.size_at >= 0) call.size = to[static_cast<std::size_t>(row.size_at)];
 }
