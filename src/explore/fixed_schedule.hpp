@@ -16,12 +16,13 @@ class fixed_schedule final : public chooser {
 
   bool begin() override {
     at_ = 0;
+    misfit_.clear();
     return true;
   }
   /// A choice that cannot be made is given up: `misfit` says why.
   std::size_t choose(std::span<const candidate> held) override;
 
-  /// Why it is no schedule of the subject; else empty.
+  /// Why it is no schedule of the subject, by the last run; else empty.
   std::string misfit() const;
 
  private:
