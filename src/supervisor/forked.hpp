@@ -13,12 +13,13 @@
 
 namespace filemap {
 
-/// Runs a function in a child, which is killed at the end. The function is to use system calls
-/// alone.
+/// Runs a function in a child, which is killed at the end with all that it has made. The function is
+/// to use system calls alone.
 class forked {
  public:
   template <typename Function>
   explicit forked(Function function) : process_(::fork()) {
+    ::setpgid(process_, process_);  // both do: whoever is first
     if (process_ != 0) return;
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     function();
@@ -27,7 +28,7 @@ class forked {
   forked(const forked&) = delete;
   forked& operator=(const forked&) = delete;
   ~forked() {
-    ::kill(process_, SIGKILL);
+    ::kill(-process_, SIGKILL);
     while (::waitpid(process_, nullptr, 0) < 0 && errno == EINTR) {
     }
   }

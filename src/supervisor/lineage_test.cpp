@@ -18,7 +18,6 @@ class family {
   const forked parent{[] {
     for (int i = 0; i < 2; ++i) {
       if (::fork() != 0) continue;
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       pause_for_good();
     }
     pause_for_good();

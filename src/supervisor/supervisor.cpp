@@ -388,12 +388,12 @@ void supervisor::take(heard_call call) {
     older->id = call.id;
     return;
   }
+  if (older != held_.end()) held_.erase(older);  // it is in another now
   call.process = process_of(call.thread);
   call.process_name = lineage_->name_of(call.process);
   if (hears) hears(call);
   if (intervenes) call.done = intervenes(call);
   if (holds && holds(call)) {
-    if (older != held_.end()) held_.erase(older);
     call.number = ++noticed_.held;
     held_.push_back(std::move(call));
   } else if (call.done.stalled > 0ns) {

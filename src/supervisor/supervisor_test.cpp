@@ -237,7 +237,10 @@ TEST(supervisor, tells_who_waits_for_time_to_pass) {
     it.start();
     ASSERT_EQ(it.go_on(), supervisor::rest::held);
     ASSERT_EQ(it.held().size(), 1U);
-    EXPECT_EQ(it.timed_waits().size(), 1U);
+    const auto waits = it.timed_waits();
+    ASSERT_EQ(waits.size(), 1U);
+    EXPECT_NE(waits.front().thread, it.held().front().thread);
+    EXPECT_LE(waits.front().most, 30ms);
     EXPECT_TRUE(it.let_time_pass(60s));  // no longer than until the nap is over
     EXPECT_EQ(it.held().size(), 2U);
     EXPECT_EQ(it.held()[1].first.what, effect::looks_at_file);
@@ -328,19 +331,18 @@ TEST(supervisor, sleeps_while_a_program_without_streams_does) {
 TEST(supervisor, lets_a_call_fail_when_it_is_its_turn) {
   const setting here("two-writers");
   supervisor it(here.options);
-  it.holds = here.holding({"write"});
-  it.intervenes = [](const heard_call& call) {
-    return intervention{call.row->word == "write" ? ENOSPC : 0, false, 0ns};
+  it.intervenes = [&](const heard_call& call) {
+    intervention done;
+    if (call.row->word == "write" && call.first.path == here.file) done.error = ENOSPC;
+    return done;
   };
-  it.start();
-  ASSERT_EQ(it.go_on(), supervisor::rest::held);
-  EXPECT_EQ(it.held().size(), 2U);
-  EXPECT_EQ(it.noticed().failed, 0U);
-  it.release(0);
-  ASSERT_EQ(it.go_on(), supervisor::rest::over);
-  EXPECT_EQ(it.noticed().failed, 1U);
-  EXPECT_EQ(WEXITSTATUS(it.end().status.value_or(0)), 9);
-  EXPECT_EQ(here.contents(), "");  // and nothing was written
+  for (const bool is_held : {false, true}) {
+    it.holds = [=](const heard_call& call) { return is_held && call.row->word == "write"; };
+    const auto run = finish(it);
+    EXPECT_EQ(run.exit_status(), 9);
+    EXPECT_GE(run.noticed.failed, 1U);
+    EXPECT_EQ(here.contents(), "");
+  }
 }
 
 TEST(supervisor, does_half_of_a_write_and_of_a_read) {
@@ -361,17 +363,23 @@ TEST(supervisor, does_half_of_a_write_and_of_a_read) {
   EXPECT_GT(run.noticed.failed, 1U);
 }
 
-TEST(supervisor, lets_a_call_go_on_later) {
-  setting here({"/bin/sh", "-c", "echo 1 >\"$0\"", ""});
-  here.options.command.back() = here.file;
+TEST(supervisor, stalls_a_call_and_nobody_else) {
+  const setting here("two-writers");
   supervisor it(here.options);
+  pid_t stalled = 0;
   it.intervenes = [&](const heard_call& call) {
-    return intervention{0, false, call.row->word == "write" ? nanoseconds(50ms) : 0ns};
+    intervention done;
+    if (call.row->word == "write" && letter_of(call) == 'a') {
+      done.stalled = 50ms;
+      stalled = call.thread;
+    }
+    return done;
   };
   const auto run = finish(it);
   EXPECT_EQ(run.exit_status(), 0);
-  EXPECT_EQ(here.contents(), "1\n");
   EXPECT_GE(run.end.took, 50ms);
+  EXPECT_NE(stalled, 0);
+  EXPECT_EQ(here.contents(), "ba");
 }
 
 TEST(supervisor, denies_io_uring_where_it_is_asked_to) {

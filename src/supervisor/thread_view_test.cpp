@@ -155,7 +155,6 @@ TEST(thread_view, has_all_of_many_children) {
   const forked parent([] {
     for (int i = 0; i < many; ++i) {
       if (::fork() != 0) continue;
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       pause_for_good();
     }
     pause_for_good();
