@@ -36,7 +36,10 @@ class explorer {
     }
     found_.files = subject_.contended_files();
     found_.not_held = subject_.files_not_held();
-    found_.complete = found_.complete && found_.not_held.empty();
+    // What went on while a choice was made was in no order; what fails by chance has more ends than
+    // were seen.
+    found_.complete = found_.complete && found_.not_held.empty() && found_.noticed.forced == 0 &&
+                      !found_.unconfirmed;
     found_.interrupted = is_interrupted(how_);
     found_.out_of_time = is_out_of_time(how_);
     found_.spent = clock::now() - begin;
@@ -97,6 +100,10 @@ class explorer {
   }
 
   void account(const executed_run& done, search_pass& of) {
+    const auto& noticed = subject_.noticed();
+    found_.noticed.forced += noticed.forced;
+    found_.noticed.rings = std::max(found_.noticed.rings, noticed.rings);
+    found_.noticed.shared_maps = std::max(found_.noticed.shared_maps, noticed.shared_maps);
     const auto& state = subject_.state(done.end->state);
     const auto known = std::find_if(found_.states.begin(), found_.states.end(),
                                     [&](const auto& one) { return one.first.text == state.text; });
@@ -223,25 +230,27 @@ class explorer {
 
   // --- what was found
 
+  // What was found stays where it is until there is something better: this may fail.
   void explain() {
-    std::optional<command_finding> settled;
     for (auto* const kept : {&found_.by_order, &found_.by_time}) {
-      auto as_found = std::exchange(*kept, std::nullopt);
-      if (!as_found || settled) continue;
-      settled = settle(*as_found);
-      if (!settled && !found_.unconfirmed) found_.unconfirmed = std::move(as_found);
+      if (!*kept) continue;
+      auto as_found = **kept;
+      if (auto settled = settle(as_found)) return explain(std::move(*settled));
+      if (!found_.unconfirmed) found_.unconfirmed = std::move(as_found);
+      kept->reset();
     }
-    if (!settled) {
-      if (found_.unconfirmed) fails_each_time(*found_.unconfirmed, options_.confirmations);
-      return;
-    }
+    if (found_.unconfirmed) fails_each_time(*found_.unconfirmed, options_.confirmations);
+  }
+
+  void explain(command_finding settled) {
+    const bool by_time = takes_time(settled.calls);
     found_.unconfirmed.reset();
-    if (takes_time(settled->calls)) {
-      find_time(*settled);
-      found_.by_time = std::move(settled);
+    found_.by_order.reset();
+    found_.by_time.reset();
+    if (by_time) {
+      find_time(found_.by_time.emplace(std::move(settled)));
     } else {
-      find_pair(*settled);
-      found_.by_order = std::move(settled);
+      find_pair(found_.by_order.emplace(std::move(settled)));
     }
   }
 

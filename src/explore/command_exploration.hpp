@@ -86,7 +86,7 @@ struct command_exploration {
   bool out_of_time = false;
   std::exception_ptr failed = nullptr;
   nanoseconds spent{0};
-  supervision noticed;  ///< of the first run under the search
+  supervision noticed;  ///< of the runs of the search
   /// Of these at most one: each with a schedule that came to a bad end every time that it was
   /// repeated, but for `unconfirmed`.
   std::optional<command_finding> by_order;     ///< this order breaks it
