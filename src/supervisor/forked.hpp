@@ -13,8 +13,8 @@
 
 namespace filemap {
 
-/// Runs a function in a child, which is killed at the end with all that it has made. The function is
-/// to use system calls alone.
+/// Runs a function in a child, which is killed at the end with all that it has made. The function
+/// is to use system calls alone.
 class forked {
  public:
   template <typename Function>

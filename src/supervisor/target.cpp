@@ -264,6 +264,11 @@ target::target(const start_options& how) {
   guardian_ = ::fork();
   if (guardian_ < 0) fail("fork");
   if (guardian_ == 0) guard(made, how);
+  // Or their ends would never be seen.
+  for (auto* const end : {&made.status.to, &made.output.to, &made.exec_error.to, &made.listener.to,
+                          &made.control.from}) {
+    *end = unique_fd();
+  }
   output_ = std::move(made.output.from);
   status_ = std::move(made.status.from);
   exec_error_ = std::move(made.exec_error.from);
@@ -271,7 +276,6 @@ target::target(const start_options& how) {
   ::fcntl(output_.get(), F_SETFL, O_NONBLOCK);
   ::fcntl(exec_error_.get(), F_SETFL, O_NONBLOCK);
   if (how.filter == nullptr) return;
-  made.listener.to = unique_fd();  // or its end would never be seen
   try {
     listener_ = receive_listener(made.listener.from.get());
   } catch (...) {
