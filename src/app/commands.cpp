@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <optional>
 #include <stdexcept>
 #include <utility>
@@ -66,19 +67,30 @@ class rounds_of_command {
     subject_->run_unheld();  // of what changes the faults are told by it
   }
 
+  /// Throws where the first one cannot be had.
   command_rounds run(progress& progress) {
     const auto begin = clock::now();
+    try {
+      run_until_it_is_over(progress);
+    } catch (...) {
+      if (rounds_.runs == 0) throw;
+      failed_ = std::current_exception();
+    }
+    rounds_.spent = clock::now() - begin;
+    return std::move(rounds_);
+  }
+  /// What ended it after some runs.
+  std::exception_ptr failed() const noexcept { return failed_; }
+
+ private:
+  void run_until_it_is_over(progress& progress) {
     while (!is_over()) {
       auto ended = subject_ ? supervised() : unsupervised();
       if (settings_.interrupt->load()) break;
       account(rounds_, ended, state_of(ended, settings_));
       progress.update(fmt::format("{} runs, {} failed", rounds_.runs, rounds_.bad));
     }
-    rounds_.spent = clock::now() - begin;
-    return std::move(rounds_);
   }
-
- private:
   bool is_over() const {
     if (settings_.interrupt->load() || (deadline_ && clock::now() >= *deadline_)) return true;
     if (asked_.stop_on_violation && rounds_.bad > 0) return true;
@@ -99,6 +111,7 @@ class rounds_of_command {
   const std::optional<instant> deadline_;
   std::optional<command_subject> subject_;
   command_rounds rounds_;
+  std::exception_ptr failed_;
 };
 
 // --- under a search
@@ -174,7 +187,9 @@ command_run run_command(const options& asked, const work_directory& directory,
       if (run.faults->failed) run.failure = describe_failure(run.faults->failed, asked.dir);
       break;
     default:
-      run.rounds = rounds_of_command(asked, std::move(settings)).run(progress);
+      rounds_of_command rounds(asked, std::move(settings));
+      run.rounds = rounds.run(progress);
+      if (rounds.failed()) run.failure = describe_failure(rounds.failed(), asked.dir);
   }
   run.interrupted = interrupt.load();
   return run;
