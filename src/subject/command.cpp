@@ -40,7 +40,8 @@ void prepare_run(const command_settings& settings) {
   auto options = supervisor_options_of(settings);
   options.command = {"/bin/sh", "-c", settings.prepare};
   const auto ended = run_unsupervised(options);
-  if (ended.status == 0) return;
+  const bool is_interrupted = settings.interrupt != nullptr && settings.interrupt->load();
+  if (ended.status == 0 || is_interrupted) return;
   const auto how = ended.status ? words_of(*ended.status) : "it has not ended in time";
   const auto line = ended.output.substr(0, ended.output.find('\n'));
   throw std::runtime_error(fmt::format("--prepare {}: {}{}{}", settings.prepare, how,

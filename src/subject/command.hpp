@@ -39,7 +39,7 @@ struct command_state {
 supervisor_options supervisor_options_of(const command_settings& settings);
 
 /// Makes the fresh directory, and runs what the user has to be run before each run. Throws
-/// std::system_error, std::runtime_error where that fails.
+/// std::system_error, std::runtime_error where that fails, and not where it is interrupted.
 void prepare_run(const command_settings& settings);
 
 /// Throws std::system_error where there was nothing to run.
