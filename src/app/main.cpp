@@ -255,6 +255,7 @@ int command(const options& asked) {
   catch_interrupts();
   const work_directory directory(asked.dir);
   remove_when_interrupted_twice(directory.path());
+  const directory_keeper keeper(directory.path());
   const auto run = run_command(asked, directory, interrupted());
 
   ending ending(exit_status_of(run));

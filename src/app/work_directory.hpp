@@ -1,7 +1,10 @@
 #pragma once
 
+#include "filemap/io/unique_fd.hpp"
+
 #include <filesystem>
 #include <string>
+#include <sys/types.h>
 #include <system_error>
 
 namespace filemap {
@@ -25,6 +28,22 @@ class work_directory {
 
  private:
   std::filesystem::path path_;
+};
+
+/// Removes a directory when this process is gone and all that it has forked and not executed: also
+/// after SIGKILL, for which nobody can be prepared but another process.
+class directory_keeper {
+ public:
+  /// Throws std::system_error.
+  explicit directory_keeper(const std::filesystem::path& directory);
+  directory_keeper(const directory_keeper&) = delete;
+  directory_keeper& operator=(const directory_keeper&) = delete;
+  /// Likewise; returns when it is done.
+  ~directory_keeper();
+
+ private:
+  unique_fd lives_;  // as long as somebody has it
+  pid_t keeper_ = -1;
 };
 
 }  // namespace filemap
