@@ -79,9 +79,11 @@ std::regex regular_expression(const std::string& text) {
   }
 }
 
+// It need not be there: a run may make it.
 std::filesystem::path absolute_path(const std::string& text) {
+  if (text.empty()) refuse_value("a path is expected");
   std::error_code error;
-  const auto path = std::filesystem::canonical(text, error);
+  auto path = std::filesystem::weakly_canonical(std::filesystem::absolute(text, error), error);
   if (error) refuse_value(error.message());
   return path;
 }
