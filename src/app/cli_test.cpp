@@ -1,5 +1,6 @@
 #include "cli.hpp"
 
+#include "filemap/explore/witness.hpp"
 #include "filemap/litmus/catalogue.hpp"
 #include "filemap/litmus/parser.hpp"
 
@@ -10,9 +11,11 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <optional>
+#include <regex>
 #include <set>
 #include <sstream>
 #include <string>
@@ -634,6 +637,85 @@ TEST(usage_error, is_one_line_that_names_the_option_its_value_and_what_is_expect
     EXPECT_NE(text.find(expected), std::string::npos) << given << " is answered: " << text;
     EXPECT_EQ(text.find('\n'), std::string::npos) << given << " is answered: " << text;
   }
+}
+
+// --- a COMMAND
+
+TEST(command, is_what_stands_behind_two_dashes) {
+  const auto run = parsed({"-n", "3", "--", "prog", "--explore", "--", "-x", ""});
+  EXPECT_EQ(run.what, activity::run_command);
+  EXPECT_EQ(run.subject.command, (words{"prog", "--explore", "--", "-x", ""}));
+  EXPECT_EQ(run.iterations, 3U);
+  EXPECT_EQ(run.command.front(), "filemap-uring");
+  EXPECT_EQ(words(run.command.end() - 6, run.command.end()),
+            (words{"--", "prog", "--explore", "--", "-x", ""}));
+}
+
+TEST(command, is_explored_or_replayed_where_that_is_asked_for) {
+  const auto explored = parsed({"--explore", "--", "prog"});
+  EXPECT_EQ(explored.what, activity::explore_command);
+  EXPECT_EQ(explored.explore_limit, 1000U);
+  EXPECT_EQ(explored.subject.patience, 100ms);
+  EXPECT_EQ(explored.subject.run_timeout, 10s);
+  EXPECT_FALSE(explored.subject.denies_io_uring);
+  EXPECT_TRUE(explored.subject.watch.empty());
+  EXPECT_TRUE(explored.tests.empty());
+  const auto replayed = parsed({"--replay", "1.t.2", "--", "prog"});
+  EXPECT_EQ(replayed.what, activity::replay_command);
+  EXPECT_EQ(to_string(*replayed.replay), "1.t.2");
+}
+
+TEST(command, has_its_options) {
+  const auto asked =
+      parsed({"--explore", "--prepare", "make", "--fail-on", "pan+ic", "--patience", "5ms",
+              "--run-timeout", "1s", "--watch", "/usr/../no-such-file", "--watch", "x", "--deny",
+              "io_uring", "--explore-limit", "7", "--", "prog"});
+  EXPECT_EQ(asked.subject.prepare, "make");
+  ASSERT_TRUE(asked.subject.fail_on);
+  EXPECT_TRUE(std::regex_search("a pannic", *asked.subject.fail_on));
+  EXPECT_EQ(asked.subject.patience, 5ms);
+  EXPECT_EQ(asked.subject.run_timeout, 1s);
+  ASSERT_EQ(asked.subject.watch.size(), 2U);
+  EXPECT_EQ(asked.subject.watch[0], "/no-such-file");  // yet: a run may make it
+  EXPECT_EQ(asked.subject.watch[1], std::filesystem::current_path() / "x");
+  EXPECT_TRUE(asked.subject.denies_io_uring);
+  EXPECT_EQ(asked.explore_limit, 7U);
+  // All but the limit are of a schedule: what replays it needs them.
+  EXPECT_EQ(asked.of_schedules.size(), 6U);
+}
+
+TEST(command, refuses_what_it_cannot_be_asked) {
+  const std::vector<std::pair<words, std::string>> cases = {
+      {{"--"}, "--: a COMMAND is expected behind it"},
+      {{"--", ""}, "--: a COMMAND is expected behind it"},
+      {{"--explore", "--replay", "2", "--", "prog"}, "leave one out"},
+      {{"--check", "x", "--", "prog"}, "--check does not go with a COMMAND: leave one out"},
+      {{"--list", "--", "prog"}, "does not go with a COMMAND: leave one out"},
+      {{"tokio-4796", "--", "prog"}, "a TEST does not go with"},
+      {{"--mode", "sync", "--", "prog"}, "--mode does not go with"},
+      {{"--size", "1", "--", "prog"}, "--size does not go with"},
+      {{"--prepare", "x"}, "--prepare: it means nothing in a run"},
+      {{"--explore", "--prepare", "x"}, "--prepare does not go with --explore"},
+      {{"--watch", "/x", "--", "prog"}, "--watch does not go with"},
+      {{"--patience", "0", "--explore", "--", "prog"}, "--patience 0:"},
+      {{"--run-timeout", "x", "--", "prog"}, "--run-timeout x:"},
+      {{"--fail-on", "(", "--", "prog"}, "--fail-on (:"},
+      {{"--watch", "", "--explore", "--", "prog"}, "--watch '': a path is expected"},
+      {{"--deny", "seccomp", "--explore", "--", "prog"}, "--deny seccomp: it is one of io_uring"},
+      {{"--replay", "t.", "--", "prog"}, "--replay t.: a witness is choices"},
+      {{"--replay", "tt", "--", "prog"}, "--replay tt: a witness is choices"},
+  };
+  for (const auto& [arguments, expected] : cases) {
+    const auto text = refusal(arguments);
+    EXPECT_NE(text.find(expected), std::string::npos) << expected << " is answered: " << text;
+    EXPECT_EQ(text.find('\n'), std::string::npos) << text;
+  }
+}
+
+TEST(command, is_not_looked_at_where_help_is_asked_for) {
+  std::string answer;
+  EXPECT_FALSE(parse({"--help", "--", "prog"}, answer));
+  EXPECT_FALSE(answer.empty());
 }
 
 TEST(usage_error, says_where_the_options_are_listed) {

@@ -80,6 +80,18 @@ TEST(witness, is_what_it_was_written_as) {
   EXPECT_EQ(parse_witness("1.3.1.2").detours(), 2U);
 }
 
+TEST(witness, may_let_time_pass) {
+  for (const auto* const text : {"t", "1.t", "2.t.t.3"}) {
+    EXPECT_EQ(to_string(parse_witness(text)), text);
+  }
+  EXPECT_EQ(parse_witness("2.t.1").choices.size(), 2U);
+  EXPECT_EQ(parse_witness("2.t").choices.back(), witness::time_passes);
+  EXPECT_EQ(parse_witness("1.t").detours(), 1U);
+  for (const auto* const text : {"T", "tt", "t2", "2t", "t.", ".t", "t..t"}) {
+    EXPECT_THROW(parse_witness(text), std::invalid_argument) << text;
+  }
+}
+
 TEST(witness, of_anything_else_is_refused) {
   for (const char* text : {"", "0", "1.", ".1", "1..2", "a", "1,2", "-1", " 1", "1 ", "99999999"}) {
     EXPECT_THROW(parse_witness(text), std::invalid_argument) << text;
