@@ -68,8 +68,9 @@ void compare(bench::side_by_side& bench) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return bench::run(argc, argv,
-                    "A file call that a supervisor hears of and does not hold, beside a listener that "
-                    "only lets it go on.",
-                    compare, bench::files::in_dir);
+  return bench::run(
+      argc, argv,
+      "A file call that a supervisor hears of and does not hold, beside a listener that "
+      "only lets it go on.",
+      compare, bench::files::in_dir);
 }
