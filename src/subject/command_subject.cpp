@@ -72,6 +72,7 @@ void command_subject::hear(const heard_call& call) {
   dozing_.erase(call.thread);
   const auto touch = [&](touched& one, const named_file& file) {
     one.threads.insert(call.thread);
+    one.by_other = one.by_other || call.thread != call.process;
     one.paths.insert(file.path);
     const bool is_change = file.what == effect::changes_file || file.what == effect::changes_name ||
                            file.what == effect::locks || call.truncates;
@@ -195,8 +196,9 @@ bool command_subject::learn_from_run() {
   };
   const bool all_was_held = holding_ == holding::changed;
   const auto learn = [&](const touched& one) {
+    const bool by_two = one.threads.size() > 1 || one.by_other;
     const bool contended = !settings_.watch.empty() ||
-                           (one.changed && one.threads.size() > 1 && holding_ != holding::nothing);
+                           (one.changed && by_two && holding_ != holding::nothing);
     for (const auto& path : one.paths) {
       if (is_drawn(path)) continue;
       if (!learns_) {

@@ -5,7 +5,8 @@
 //
 // Which files those are a few runs show. The first is only listened to. In the second every call on
 // a file that a run has changed is held, so that it shows which are in flight beside each other;
-// and then those alone are held that two threads or processes have touched and one has changed,
+// and then those alone are held that two threads or processes have touched, or one that may be of a
+// pool, and that one has changed,
 // until a run shows no more of them. From there on it stays, so that a schedule means the same in
 // each run, and what others show is only noted.
 //
@@ -117,6 +118,7 @@ class command_subject final : public subject {
   // What this run has done to a file, or to a name.
   struct touched {
     std::set<pid_t> threads;
+    bool by_other = false;  ///< by another than its process's first: of a pool it may be any
     bool changed = false;
     bool is_new = false;  ///< a name that had to be new
     std::set<std::string> paths;
