@@ -122,9 +122,9 @@ TEST(fixed_schedule, passes_over_a_step_that_is_alone_before_time_passes) {
 // --- what is found
 
 // A specimen that works on a name in its own directory, which is fresh for each run.
-class setting {
+class search_setting {
  public:
-  explicit setting(const std::string& behaviour) {
+  explicit search_setting(const std::string& behaviour) {
     settings.directory = scratch_ / "own";
     settings.command = {"/bin/sh", "-c", "exec " SPECIMEN " " + behaviour + " $TMPDIR/f"};
     settings.run_timeout = 60s;
@@ -151,7 +151,7 @@ const search_pass* find_pass(const command_exploration& found, search_pass::kind
 }
 
 TEST(command_exploration, names_the_two_calls_whose_order_decides) {
-  const auto found = setting("looks-too-early").explored();
+  const auto found = search_setting("looks-too-early").explored();
   ASSERT_TRUE(found.by_order);
   EXPECT_FALSE(found.by_time);
   const auto& finding = *found.by_order;
@@ -170,7 +170,7 @@ TEST(command_exploration, names_the_two_calls_whose_order_decides) {
 
 TEST(command_exploration, finds_nothing_where_the_order_does_not_matter) {
   for (const auto* const behaviour : {"two-writers", "waits", "forks", "locks"}) {
-    const auto found = setting(behaviour).explored();
+    const auto found = search_setting(behaviour).explored();
     EXPECT_FALSE(found.by_order) << behaviour;
     EXPECT_FALSE(found.by_time) << behaviour;
     EXPECT_TRUE(found.complete) << behaviour;
@@ -183,7 +183,7 @@ TEST(command_exploration, finds_nothing_where_the_order_does_not_matter) {
 }
 
 TEST(command_exploration, tells_what_takes_time_from_what_takes_an_order) {
-  const auto found = setting("naps").explored();
+  const auto found = search_setting("naps").explored();
   EXPECT_FALSE(found.by_order);
   ASSERT_TRUE(found.by_time);
   EXPECT_EQ(found.by_time->confirmed.bad, found.by_time->confirmed.runs);
@@ -193,7 +193,7 @@ TEST(command_exploration, tells_what_takes_time_from_what_takes_an_order) {
 }
 
 TEST(command_exploration, has_no_finding_of_what_waits_patiently) {
-  setting here("polls");
+  search_setting here("polls");
   here.options.limit = 10;
   here.settings.patience = 20ms;
   const auto found = here.explored();
@@ -202,7 +202,7 @@ TEST(command_exploration, has_no_finding_of_what_waits_patiently) {
 }
 
 TEST(command_exploration, tells_of_one_that_fails_as_it_is) {
-  setting here("exits");
+  search_setting here("exits");
   here.settings.command = {"/bin/sh", "-c",
                            "echo a >>$TMPDIR/f & echo b >>$TMPDIR/f & wait; exit 3"};
   here.options.limit = 20;
@@ -215,7 +215,7 @@ TEST(command_exploration, tells_of_one_that_fails_as_it_is) {
 
 // It does not do what the finding says, and is none.
 TEST(command_exploration, does_not_take_chance_for_an_order) {
-  setting here("fails-at-random");
+  search_setting here("fails-at-random");
   here.options.limit = 30;
   const auto found = here.explored();
   EXPECT_FALSE(found.by_order);
@@ -224,7 +224,7 @@ TEST(command_exploration, does_not_take_chance_for_an_order) {
 }
 
 TEST(command_exploration, of_one_thread_has_nothing_to_search) {
-  const auto found = setting("signals").explored();
+  const auto found = search_setting("signals").explored();
   EXPECT_TRUE(found.files.empty());
   EXPECT_FALSE(found.by_order);
   EXPECT_TRUE(found.complete);
@@ -232,7 +232,7 @@ TEST(command_exploration, of_one_thread_has_nothing_to_search) {
 }
 
 TEST(command_exploration, counts_the_choices_that_were_made_though_it_was_never_quiet) {
-  setting here("spins");
+  search_setting here("spins");
   here.settings.command = {"/bin/sh", "-c",
                            "exec " SPECIMEN " spins $TMPDIR/f & echo x >>$TMPDIR/f; wait $!"};
   here.options.limit = 5;
@@ -245,7 +245,7 @@ TEST(command_exploration, counts_the_choices_that_were_made_though_it_was_never_
 // --- how it stops
 
 TEST(command_exploration, makes_no_more_runs_than_its_limit) {
-  setting here("two-writers");
+  search_setting here("two-writers");
   here.options.limit = 4;
   const auto found = here.explored();
   EXPECT_EQ(found.runs, 4U);
@@ -253,7 +253,7 @@ TEST(command_exploration, makes_no_more_runs_than_its_limit) {
 }
 
 TEST(command_exploration, stops_at_its_deadline) {
-  setting here("two-writers");
+  search_setting here("two-writers");
   here.options.deadline = clock::now();
   const auto found = here.explored();
   EXPECT_TRUE(found.out_of_time);
@@ -263,7 +263,7 @@ TEST(command_exploration, stops_at_its_deadline) {
 
 TEST(command_exploration, stops_for_an_interrupt) {
   std::atomic<bool> interrupt{true};
-  setting here("two-writers");
+  search_setting here("two-writers");
   here.options.interrupt = &interrupt;
   here.settings.interrupt = &interrupt;
   const auto found = here.explored();
@@ -273,7 +273,7 @@ TEST(command_exploration, stops_for_an_interrupt) {
 }
 
 TEST(command_exploration, keeps_what_it_has_when_the_preparation_fails) {
-  setting here("looks-too-early");
+  search_setting here("looks-too-early");
   const auto count = here.settings.directory.parent_path() / "count";
   // From the twelfth run on: it has found something then, and not yet confirmed it.
   here.settings.prepare =
@@ -285,7 +285,7 @@ TEST(command_exploration, keeps_what_it_has_when_the_preparation_fails) {
 }
 
 TEST(command_exploration, draws_samples_alone_where_it_is_asked_to) {
-  setting here("looks-too-early");
+  search_setting here("looks-too-early");
   here.options.samples = 10;
   const auto found = here.explored();
   ASSERT_NE(find_pass(found, search_pass::samples), nullptr);

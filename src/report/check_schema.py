@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Checks a result of --json against its schema in docs, for tests and for users: that of a run, of --explore, or of a COMMAND.
+"""Checks a result of --json against its schema in docs, for tests and users: of a run, of --explore or of a
+COMMAND.
 
     src/report/check_schema.py FILE        "-": standard input
 
@@ -21,8 +22,8 @@ def refuse(constant: str) -> None:
 
 
 def schema_of(result: typing.Any) -> typing.Any:
-    kinds = {"subject": "command", "tests": "exploration"}
-    kind = next((kinds[key] for key in kinds if isinstance(result, dict) and key in result), "result")
+    names = result if isinstance(result, dict) else {}
+    kind = "command" if "subject" in names else "exploration" if "tests" in names else "result"
     name = f"{kind}.schema.json"
     return json.loads((DOCS / name).read_text(encoding="utf-8"))
 

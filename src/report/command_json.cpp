@@ -6,7 +6,6 @@
 #include "report/json_parts.hpp"
 #include "report/names.hpp"
 
-#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,8 +13,6 @@
 namespace filemap {
 
 namespace {
-
-double seconds(nanoseconds duration) { return std::chrono::duration<double>(duration).count(); }
 
 json to_json(const std::vector<std::pair<command_state, std::uint64_t>>& states) {
   return list(states, [](const auto& one) -> json {

@@ -21,14 +21,7 @@ namespace filemap {
 
 namespace {
 
-using pass = search_pass::kind;
-
-std::string plural(std::uint64_t count, std::string_view what) {
-  const auto* const ending = count == 1 ? "" : what.ends_with('s') ? "es" : "s";
-  return fmt::format("{} {}{}", format_count(count), what, ending);
-}
-
-class writer : styled_text {
+class command_writer : styled_text {
  public:
   using styled_text::styled_text;
 
@@ -402,6 +395,8 @@ std::vector<std::string> replay_command(const command_run& run, const witness& s
   return words;
 }
 
-std::string text_report(const command_run& run, bool color) { return writer(color).report(run); }
+std::string text_report(const command_run& run, bool color) {
+  return command_writer(color).report(run);
+}
 
 }  // namespace filemap

@@ -7,7 +7,6 @@
 #include "report/exploration.hpp"
 #include "report/json_parts.hpp"
 
-#include <chrono>
 #include <string>
 #include <vector>
 
@@ -79,7 +78,7 @@ json to_json(const litmus::test& test, const exploration_result& result, bool st
       {"sampled", result.sampled},
       {"complete", result.complete},
       {"not_searched", known(result.not_searched)},
-      {"seconds", std::chrono::duration<double>(result.spent).count()},
+      {"seconds", seconds(result.spent)},
       {"states", states},
       {"allowed_states", result.judged ? json(result.allowed.size()) : json()},
       {"as_allowed", result.judged ? json(result.as_allowed()) : json()},

@@ -47,10 +47,6 @@ std::vector<event> events_of(const std::vector<step>& steps) {
   return events;
 }
 
-std::string plural(std::uint64_t count, std::string_view what) {
-  return fmt::format("{} {}{}", format_count(count), what, count == 1 ? "" : "s");
-}
-
 constexpr std::string_view not_judged = "not judged: the model could not say all that is allowed";
 
 class writer : styled_text {

@@ -36,8 +36,6 @@ namespace {
 using litmus::mode_result;
 using litmus::outcome;
 
-double seconds(nanoseconds duration) { return std::chrono::duration<double>(duration).count(); }
-
 json ratio(std::uint64_t count, double of) {
   return of > 0 ? json(static_cast<double>(count) / of) : json();
 }

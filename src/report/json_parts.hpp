@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 
@@ -19,6 +20,10 @@ json list(const Range& range, const Convert& convert) {
   auto result = json::array();
   for (const auto& element : range) result.push_back(convert(element));
   return result;
+}
+
+inline double seconds(std::chrono::nanoseconds duration) {
+  return std::chrono::duration<double>(duration).count();
 }
 
 /// Paths and arguments may be any bytes; JSON may not.

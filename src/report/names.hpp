@@ -11,6 +11,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
@@ -21,6 +22,12 @@ namespace filemap {
 inline std::string error_name(int error) {
   const char* const name = ::strerrorname_np(error);
   return name != nullptr ? name : "errno " + std::to_string(error);
+}
+
+/// "1 run", "2 runs", "3 processes".
+inline std::string plural(std::uint64_t count, std::string_view what) {
+  const auto* const ending = count == 1 ? "" : what.ends_with('s') ? "es" : "s";
+  return fmt::format("{} {}{}", format_count(count), what, ending);
 }
 
 /// What is noted of states, each once.

@@ -197,8 +197,8 @@ bool command_subject::learn_from_run() {
   const bool all_was_held = holding_ == holding::changed;
   const auto learn = [&](const touched& one) {
     const bool by_two = one.threads.size() > 1 || one.by_other;
-    const bool contended = !settings_.watch.empty() ||
-                           (one.changed && by_two && holding_ != holding::nothing);
+    const bool contended =
+        !settings_.watch.empty() || (one.changed && by_two && holding_ != holding::nothing);
     for (const auto& path : one.paths) {
       if (is_drawn(path)) continue;
       if (!learns_) {

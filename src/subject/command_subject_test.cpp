@@ -30,9 +30,9 @@ using names = std::vector<std::string>;
 
 // A specimen of a program (supervisor/specimen.cpp), and what it works on: a name in its own
 // directory, which is fresh for each run.
-class setting {
+class subject_setting {
  public:
-  explicit setting(const std::string& behaviour) {
+  explicit subject_setting(const std::string& behaviour) {
     settings.directory = scratch_ / "own";
     settings.command = {"/bin/sh", "-c",
                         "exec " SPECIMEN " " + behaviour +
@@ -83,7 +83,7 @@ TEST(command_subject, holds_what_two_sides_touch_and_one_changes) {
   for (const auto* const behaviour :
        {"two-writers", "forks", "vforks", "waits", "locks", "signals", "truncates", "shares-a-name",
         "looks-too-early", "naps", "names-a-pipe"}) {
-    const setting here(behaviour);
+    const subject_setting here(behaviour);
     command_subject subject(here.settings);
     subject.learn();
     const bool is_of_one_side = std::string_view(behaviour) == "signals";
@@ -94,7 +94,7 @@ TEST(command_subject, holds_what_two_sides_touch_and_one_changes) {
 }
 
 TEST(command_subject, holds_only_what_is_watched) {
-  setting here("two-writers");
+  subject_setting here("two-writers");
   here.settings.watch = {here.settings.directory / "tmp" / "other"};
   command_subject other(here.settings);
   other.learn();
@@ -108,7 +108,7 @@ TEST(command_subject, holds_only_what_is_watched) {
 }
 
 TEST(command_subject, follows_a_symbolic_link_to_what_is_touched) {
-  const setting here("follows-a-link");
+  const subject_setting here("follows-a-link");
   command_subject subject(here.settings);
   subject.learn();
   const auto files = subject.contended_files();
@@ -126,7 +126,7 @@ TEST(command_subject, comes_to_how_the_command_ends) {
            {"echo it panicked", "exit 0, its output matches", true},
            {"echo panicked >&2; exit 3", "exit 3, its output matches", true},
        }) {
-    setting here("exits");
+    subject_setting here("exits");
     here.settings.command = {"/bin/sh", "-c", command};
     here.settings.fail_on = std::regex("panic");
     command_subject subject(here.settings);
@@ -139,7 +139,7 @@ TEST(command_subject, comes_to_how_the_command_ends) {
 }
 
 TEST(command_subject, comes_to_a_bad_end_when_its_time_is_over) {
-  setting here("never-ends");
+  subject_setting here("never-ends");
   here.settings.run_timeout = 50ms;
   command_subject subject(here.settings);
   subject.begin();
@@ -149,14 +149,14 @@ TEST(command_subject, comes_to_a_bad_end_when_its_time_is_over) {
 }
 
 TEST(command_subject, says_what_could_not_be_run) {
-  setting here("exits");
+  subject_setting here("exits");
   here.settings.command = {"/nowhere/at/all"};
   command_subject subject(here.settings);
   EXPECT_THROW(subject.learn(), std::system_error);
 }
 
 TEST(command_subject, prepares_each_run) {
-  setting here("exits");
+  subject_setting here("exits");
   here.settings.command = {"/bin/sh", "-c", "cat $TMPDIR/made; echo more >$TMPDIR/made"};
   here.settings.prepare = "echo prepared >$TMPDIR/made";
   command_subject subject(here.settings);
@@ -178,7 +178,7 @@ TEST(command_subject, prepares_each_run) {
 
 // A run that was given up has processes, which could still write where the next one is prepared.
 TEST(command_subject, ends_a_run_before_it_prepares_the_next) {
-  setting here("two-writers");
+  subject_setting here("two-writers");
   const auto file = (here.settings.directory / "tmp" / "f").string();
   here.settings.prepare = "! pgrep -f '[s]pecimen two-writers " + file + "' >/dev/null";
   command_subject subject(here.settings);
@@ -195,7 +195,7 @@ TEST(command_subject, names_the_same_calls_alike_in_each_run) {
   for (const auto* const behaviour :
        {"two-writers", "forks", "vforks", "waits", "locks", "shares-a-name", "truncates",
         "looks-too-early", "follows-a-link", "draws-a-name"}) {
-    const setting here(behaviour);
+    const subject_setting here(behaviour);
     command_subject subject(here.settings);
     subject.learn();
     for (const auto choose : {oldest, youngest}) {
@@ -210,7 +210,7 @@ TEST(command_subject, names_the_same_calls_alike_in_each_run) {
 }
 
 TEST(command_subject, holds_a_file_whose_name_is_drawn) {
-  const setting here("draws-a-name");
+  const subject_setting here("draws-a-name");
   command_subject subject(here.settings);
   subject.learn();
   executed_under(subject, oldest);
@@ -242,7 +242,7 @@ auto is(const std::string& word, unsigned thread) {
 
 // An open that truncates changes what others have open.
 TEST(command_subject, has_an_open_that_truncates_depend_on_a_write) {
-  const setting here("truncates");
+  const subject_setting here("truncates");
   command_subject subject(here.settings);
   subject.learn();
   for (const auto choose : {oldest, youngest}) {
@@ -258,7 +258,7 @@ TEST(command_subject, has_an_open_that_truncates_depend_on_a_write) {
 
 // Also where there was no such file yet when it was held.
 TEST(command_subject, has_an_open_depend_on_what_was_made_since_it_was_held) {
-  const setting here("shares-a-name");
+  const subject_setting here("shares-a-name");
   command_subject subject(here.settings);
   subject.learn();
   executed_under(subject, oldest);
@@ -267,7 +267,7 @@ TEST(command_subject, has_an_open_depend_on_what_was_made_since_it_was_held) {
 }
 
 TEST(command_subject, has_a_call_by_another_name_depend_on_one_of_the_same_file) {
-  const setting here("follows-a-link");
+  const subject_setting here("follows-a-link");
   command_subject subject(here.settings);
   subject.learn();
   executed_under(subject, oldest);
@@ -288,7 +288,7 @@ std::size_t times(const command_subject& subject) {
 
 TEST(command_subject, lets_time_pass_only_where_somebody_waits_for_it) {
   for (const auto* const behaviour : {"two-writers", "forks", "waits", "locks"}) {
-    const setting here(behaviour);
+    const subject_setting here(behaviour);
     command_subject subject(here.settings);
     subject.learn();
     const auto with_time = [](std::span<const candidate> held) {
@@ -297,7 +297,7 @@ TEST(command_subject, lets_time_pass_only_where_somebody_waits_for_it) {
     };
     executed_under(subject, with_time);
   }
-  const setting here("naps");
+  const subject_setting here("naps");
   command_subject subject(here.settings);
   subject.learn();
   std::size_t offered = 0;
@@ -312,7 +312,7 @@ TEST(command_subject, lets_time_pass_only_where_somebody_waits_for_it) {
 }
 
 TEST(command_subject, holds_a_call_no_longer_than_its_patience_however_often_one_polls) {
-  setting here("polls");
+  subject_setting here("polls");
   here.settings.patience = 60ms;
   command_subject subject(here.settings);
   subject.learn();
@@ -334,7 +334,7 @@ TEST(command_subject, holds_a_call_no_longer_than_its_patience_however_often_one
 }
 
 TEST(command_subject, has_a_finding_by_time_where_a_nap_is_outlasted) {
-  const setting here("naps");
+  const subject_setting here("naps");
   command_subject subject(here.settings);
   subject.learn();
   const auto outlast = [](std::span<const candidate> held) {
@@ -349,7 +349,7 @@ TEST(command_subject, has_a_finding_by_time_where_a_nap_is_outlasted) {
 // --- below the search
 
 TEST(command_subject, can_be_searched_and_replayed) {
-  const setting here("looks-too-early");
+  const subject_setting here("looks-too-early");
   command_subject subject(here.settings);
   subject.learn();
   search_options options;

@@ -76,7 +76,7 @@ named_file by_path(pid_t thread, int dirfd, std::uint64_t address, effect what) 
   return file;
 }
 
-named_file at(pid_t thread, std::uint64_t dirfd, std::uint64_t address, effect what) {
+named_file by_path_at(pid_t thread, std::uint64_t dirfd, std::uint64_t address, effect what) {
   return by_path(thread, static_cast<int>(dirfd), address, what);
 }
 
@@ -344,18 +344,18 @@ void supervisor::understand(heard_call& call) const {
       call.second = by_path(thread, AT_FDCWD, to[1], row.second);
       break;
     case operands::at:
-      call.first = at(thread, to[0], to[1], row.first);
+      call.first = by_path_at(thread, to[0], to[1], row.first);
       break;
     case operands::at_or_descriptor:
-      call.first = at(thread, to[0], to[1], row.first);
+      call.first = by_path_at(thread, to[0], to[1], row.first);
       if (call.first.path.empty()) call.first = by_descriptor(thread, to[0], row.first);
       break;
     case operands::at_1:
-      call.first = at(thread, to[1], to[2], row.first);
+      call.first = by_path_at(thread, to[1], to[2], row.first);
       break;
     case operands::at_at:
-      call.first = at(thread, to[0], to[1], row.first);
-      call.second = at(thread, to[2], to[3], row.second);
+      call.first = by_path_at(thread, to[0], to[1], row.first);
+      call.second = by_path_at(thread, to[2], to[3], row.second);
       break;
   }
   if (row.what == peculiarity::opens) understand_flags(call);
