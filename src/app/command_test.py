@@ -212,6 +212,18 @@ class BadDays(Commands):
         )
         self.assertIn("No order", run.text)
 
+    def test_it_is_setuid_and_is_told_what_it_loses(self) -> None:
+        copy = os.path.join(self.files, "copy")
+        shutil.copy(self.specimen, copy)
+        os.chmod(copy, 0o4755)
+        run = self.of(WAYS[1], copy, "exits", "0")
+        self.assertIn("\nRights        it is setuid", run.text)
+        self.assertNotIn("Rights", self.of(WAYS[0], copy, "exits", "0").text)
+        path = {**self.environment, "PATH": f"{self.files}:{os.environ['PATH']}"}
+        self.assertIn("Rights", self.of(WAYS[2], "copy", "exits", "0", env=path).text)
+        os.chmod(copy, 0o755)
+        self.assertNotIn("Rights", self.of(WAYS[1], copy, "exits", "0").text)
+
     def test_it_is_this_program(self) -> None:
         inner = [self.program, "--dir", self.files, "--explore", "--", "true"]
         run = self.of(WAYS[0], *inner)

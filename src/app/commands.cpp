@@ -8,9 +8,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <optional>
 #include <stdexcept>
+#include <string_view>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <utility>
 
 #include <fmt/format.h>
@@ -164,6 +169,26 @@ std::optional<command_finding> replayed(const options& asked, command_settings s
   throw usage_error(fmt::format("--replay {}: {}", to_string(*asked.replay), order.misfit()));
 }
 
+// The file that execvp(3) would find.
+bool is_setuid(const std::string& command) {
+  const auto has_rights = [](const std::filesystem::path& file) {
+    struct ::stat status {};
+    const bool is_program = ::stat(file.c_str(), &status) == 0 && S_ISREG(status.st_mode) &&
+                            ::access(file.c_str(), X_OK) == 0;
+    return std::pair(is_program, (status.st_mode & (S_ISUID | S_ISGID)) != 0);
+  };
+  if (command.find('/') != std::string::npos) return has_rights(command).second;
+  const char* const path = std::getenv("PATH");
+  for (std::string_view rest = path == nullptr ? "" : path; !rest.empty();) {
+    const auto end = std::min(rest.find(':'), rest.size());
+    const auto [is_program, rights] =
+        has_rights(std::filesystem::path(rest.substr(0, end)) / command);
+    if (is_program) return rights;
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return false;
+}
+
 }  // namespace
 
 command_run run_command(const options& asked, const work_directory& directory,
@@ -172,6 +197,9 @@ command_run run_command(const options& asked, const work_directory& directory,
   run.asked = asked.settings();
   run.command = asked.subject.command;
   run.filesystem = inspect_filesystem(directory.path());
+  const bool is_as_it_is = asked.what == activity::run_command && asked.subject.faults.empty() &&
+                           asked.subject.stalls.empty();
+  run.loses_rights = !is_as_it_is && is_setuid(run.command.front());
   auto settings = settings_of(asked, directory, interrupt);
   progress progress(asked.progress);
   switch (asked.what) {

@@ -37,6 +37,7 @@ struct command_run {
   std::optional<command_finding> replayed;
   std::optional<fault_table> faults;
   filesystem_info filesystem;
+  bool loses_rights = false;  ///< setuid or setgid, which a filter keeps from having an effect
   bool interrupted = false;
   std::string failure;  ///< what ended it, as one line; else empty
 };

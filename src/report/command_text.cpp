@@ -31,6 +31,10 @@ class command_writer : styled_text {
     if (run.explored) explored(run, *run.explored);
     if (run.replayed) replayed(*run.replayed);
     if (run.faults) faults(run, *run.faults);
+    if (run.loses_rights) {
+      line("{:<13} {}", "Rights", "it is setuid or setgid, and runs without what that gives it");
+      line("{:<13} {}", "", "below a filter (no_new_privs): what fails may fail for that alone");
+    }
     line("");
     line("{:<13} {} on {}", "Filesystem", run.filesystem.type, run.filesystem.mount_point);
     line("{:<13} {}", "Repeat with", shell_command(run.asked.command));
