@@ -419,9 +419,9 @@ footprint command_subject::execute(std::size_t choice) {
     executed_.push_back(note_time(*awaited_));
     ++time_passed_;
     waits_.clear();  // it is told already
-    const auto begin = clock::now();
+    const auto before = supervisor_.time_passed();
     time_is_tried_ = !supervisor_.let_time_pass(left_of(most_waited_));
-    const auto passed = clock::now() - begin;
+    const auto passed = supervisor_.time_passed() - before;
     for (auto& one : named_) one.waited += passed;
     advance();
     return footprint::everything();

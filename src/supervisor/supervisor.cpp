@@ -205,6 +205,7 @@ void supervisor::start(processors on) {
   stalled_.clear();
   asleep_.clear();
   slept_ = {};
+  passed_ = {};
   touched_files_.clear();
   have_slept_.clear();
   states_.clear();
@@ -552,23 +553,32 @@ supervisor::rest supervisor::go_on() {
 }
 
 bool supervisor::let_time_pass(nanoseconds patience) {
-  const auto until = clock::now() + patience;
-  const auto latest = slept_ + patience;
   const auto before = held_.size();
   const auto is_enough = [&] { return held_.size() > before || is_over(); };
-  for (auto left = patience; left > 0ns; left = until - clock::now()) {
-    if (options_.interrupt != nullptr && options_.interrupt->load()) return false;
+  const auto latest = passed_ + patience;
+  while (passed_ < latest && !is_stopped()) {
     const auto first = first_to_wake();
-    if (first != asleep_.end() && first->ends <= latest) {
+    if (first != asleep_.end() && first->ends - slept_ <= latest - passed_) {
+      const auto slept_before = slept_;
       wake(first);
+      passed_ += slept_ - slept_before;
       // The next one sleeps until this one has done what it does.
-      while (!is_enough() && clock::now() < until && !is_quiet()) wait_for_event(between_looks);
+      while (!is_enough() && !is_stopped() && !is_quiet() && !is_never_quiet()) {
+        wait_for_event(between_looks);
+      }
     } else {
-      wait_for_event(std::min<nanoseconds>(left, nothing_to_do));
+      const auto begin = clock::now();
+      wait_for_event(std::min<nanoseconds>(latest - passed_, nothing_to_do));
+      passed_ += clock::now() - begin;
     }
     if (is_enough()) return true;
   }
   return false;
+}
+
+bool supervisor::is_stopped() const {
+  const bool is_interrupted = options_.interrupt != nullptr && options_.interrupt->load();
+  return is_interrupted || clock::now() - begun_ > options_.run_timeout;
 }
 
 std::vector<supervisor::sleeper>::iterator supervisor::first_to_wake() {
@@ -581,7 +591,7 @@ std::vector<supervisor::sleeper>::iterator supervisor::first_to_wake() {
 void supervisor::wake(std::vector<sleeper>::iterator which) {
   const auto one = *which;
   for (auto left = one.real_end - clock::now(); left > 0ns; left = one.real_end - clock::now()) {
-    if (options_.interrupt != nullptr && options_.interrupt->load()) return;
+    if (is_stopped()) return;
     if (wait_for_event(std::min<nanoseconds>(left, nothing_to_do))) return;
   }
   asleep_.erase(which);

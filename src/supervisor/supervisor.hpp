@@ -153,6 +153,9 @@ class supervisor {
   rest go_on();
   /// At rest: goes on until a further call is held, or for so long. True: one is.
   bool let_time_pass(nanoseconds patience);
+  /// How long time has been let pass in this run. Of sleeps it counts what they were to take, which
+  /// on a busy machine is less than what they took.
+  nanoseconds time_passed() const noexcept { return passed_; }
   /// The calls that are held, in the order in which they came; until the next that is not const.
   const std::deque<heard_call>& held() const noexcept { return held_; }
   /// One of `held`, with what its paths are now: files may have been made since, or renamed.
@@ -188,6 +191,7 @@ class supervisor {
   bool has_heard() const;
   bool wait_for_event(nanoseconds most);
   bool is_over();
+  bool is_stopped() const;
   bool is_never_quiet();
 
   // A thread that sleeps until we say that it has. Sleeps end in the order that they would have if
@@ -215,6 +219,7 @@ class supervisor {
   bool on_one_processor_ = true;
   std::vector<sleeper> asleep_;
   nanoseconds slept_{0};           // the clock of the sleeps
+  nanoseconds passed_{0};
   std::set<pid_t> touched_files_;  // since they slept last
   std::set<pid_t> have_slept_;
   pid_t released_ = 0;  // the thread of the call that was released last, which may be in it still
