@@ -165,7 +165,8 @@ class Examples(Case):
         return [interpreter, str(source)]
 
     def search(self, limit: str, command: list[str], expect: int) -> Told:
-        search = ["--explore", "--explore-limit", limit, "--json", "-"]
+        # None of them hangs, but machines are busy.
+        search = ["--explore", "--explore-limit", limit, "--run-timeout", "1m", "--json", "-"]
         run = self.run_here(*search, "--", *command, expect=expect)
         return told_by(run.text)
 
