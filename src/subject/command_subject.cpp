@@ -57,7 +57,9 @@ void command_subject::learn() {
 }
 
 bool command_subject::is_watched(const named_file& file) const {
-  if (file.path.empty() || (file.exists && !file.is_regular && file.by_descriptor)) return false;
+  if (file.path.empty()) return false;
+  const bool is_data = file.is_regular || file.what == effect::lists_directory;
+  if (file.exists && file.by_descriptor && !is_data) return false;
   for (const auto* const outside : {"/proc", "/sys", "/dev"}) {
     if (is_below(file.path, outside) && !is_below(file.path, "/dev/shm")) return false;
   }
@@ -66,6 +68,23 @@ bool command_subject::is_watched(const named_file& file) const {
                      [&](const auto& folder) { return is_below(file.path, folder.string()); });
 }
 
+namespace {
+
+// What is in a folder is a thing of its own: who makes or takes a name in it changes it, and who
+// lists it looks at it. It is known by the folder's path with a slash behind it.
+bool is_folder(const std::string& path) { return path.ends_with('/'); }
+std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
+std::string key_of(const named_file& file) {
+  return file.what == effect::lists_directory ? file.path + '/' : file.path;
+}
+// An open of a file that is there makes none.
+bool makes_or_takes_a_name(const heard_call& call, const named_file& file) {
+  if (file.what != effect::changes_name) return false;
+  return call.row->what != peculiarity::opens || !file.exists;
+}
+
+}  // namespace
+
 void command_subject::hear(const heard_call& call) {
   note_what_was_outwaited(call.thread);
   naps_.erase(call.thread);
@@ -73,7 +92,6 @@ void command_subject::hear(const heard_call& call) {
   const auto touch = [&](touched& one, const named_file& file) {
     one.threads.insert(call.thread);
     one.by_other = one.by_other || call.thread != call.process;
-    one.paths.insert(file.path);
     const bool is_change = file.what == effect::changes_file || file.what == effect::changes_name ||
                            file.what == effect::locks || call.truncates;
     one.changed = one.changed || is_change;
@@ -81,8 +99,16 @@ void command_subject::hear(const heard_call& call) {
   if (call.exclusively && is_watched(call.first)) paths_[call.first.path].is_new = true;
   for (const auto* const file : {&call.first, &call.second}) {
     if (!is_watched(*file) || file->what == effect::nothing) continue;
-    touch(paths_[file->path], *file);
-    if (file->exists) touch(files_[{file->device, file->inode}], *file);
+    touch(paths_[key_of(*file)], *file);
+    if (makes_or_takes_a_name(call, *file)) touch(paths_[folder_of(file->path)], *file);
+    if (file->what == effect::lists_directory) {
+      paths_[key_of(*file)].is_listed = true;
+      continue;
+    }
+    if (!file->exists) continue;
+    auto& itself = files_[{file->device, file->inode}];
+    touch(itself, *file);
+    itself.paths.insert(file->path);
   }
 }
 
@@ -102,8 +128,8 @@ bool command_subject::is_fallible(const heard_call& call) const {
       default:
         break;
     }
-    const auto known = known_.find(file.path);
-    const auto now = paths_.find(file.path);
+    const auto known = known_.find(key_of(file));
+    const auto now = paths_.find(key_of(file));
     return call.truncates || (known != known_.end() && known->second.changed) ||
            (now != paths_.end() && now->second.changed);
   };
@@ -165,17 +191,22 @@ std::map<std::string, std::size_t> command_subject::files_left() const {
   return left;
 }
 
-bool command_subject::is_to_be_held(const named_file& file) const {
+bool command_subject::is_to_be_held(const heard_call& call, const named_file& file) const {
   if (file.path.empty() || !is_watched(file)) return false;
   if (!settings_.watch.empty()) return true;
-  const auto known = known_.find(file.path);
+  if (makes_or_takes_a_name(call, file)) {
+    const auto folder = known_.find(folder_of(file.path));
+    if (folder != known_.end() && folder->second.contended) return true;
+  }
+  const auto key = key_of(file);
+  const auto known = known_.find(key);
   if (known != known_.end()) {
     if (known->second.contended) return true;
     if (holding_ == holding::changed && known->second.changed) return true;
     if (known->second.was_held) return false;
   }
   // One of which no run before has said anything, as its name is drawn anew each time.
-  const auto seen = paths_.find(file.path);
+  const auto seen = paths_.find(key);
   return seen != paths_.end() && seen->second.changed;
 }
 
@@ -183,7 +214,7 @@ bool command_subject::wants(const heard_call& call) {
   if (holding_ == holding::nothing) return false;
   if (call.row->what == peculiarity::closes) return false;
   if (call.first.what == effect::moves_cursor && !looks_at_end(call)) return false;
-  return is_to_be_held(call.first) || is_to_be_held(call.second);
+  return is_to_be_held(call, call.first) || is_to_be_held(call, call.second);
 }
 
 // True: there is more to be held than before.
@@ -195,27 +226,28 @@ bool command_subject::learn_from_run() {
     return found != paths_.end() && found->second.is_new && once_new_.count(path) == 0;
   };
   const bool all_was_held = holding_ == holding::changed;
-  const auto learn = [&](const touched& one) {
+  const auto learn = [&](const std::string& path, const touched& one) {
+    if (is_drawn(path)) return;
     const bool by_two = one.threads.size() > 1 || one.by_other;
+    const bool shared = one.changed && by_two && holding_ != holding::nothing;
     const bool contended =
-        !settings_.watch.empty() || (one.changed && by_two && holding_ != holding::nothing);
-    for (const auto& path : one.paths) {
-      if (is_drawn(path)) continue;
-      if (!learns_) {
-        const auto found = known_.find(path);
-        const bool is_held = found == known_.end() || found->second.contended;
-        if (contended && !is_held) not_held_.insert(path);
-        continue;
-      }
-      auto& known = known_[path];
-      known.changed = known.changed || one.changed;
-      more = more || (contended && !known.contended);
-      known.contended = known.contended || contended;
-      known.was_held = known.was_held || all_was_held;
+        (shared || !settings_.watch.empty()) && (!is_folder(path) || one.is_listed);
+    if (!learns_) {
+      const auto found = known_.find(path);
+      const bool is_held = found == known_.end() || found->second.contended;
+      if (contended && !is_held) not_held_.insert(path);
+      return;
     }
+    auto& known = known_[path];
+    known.changed = known.changed || one.changed;
+    more = more || (contended && !known.contended);
+    known.contended = known.contended || contended;
+    known.was_held = known.was_held || all_was_held;
   };
-  for (const auto& [file, one] : files_) learn(one);
-  for (const auto& [path, one] : paths_) learn(one);
+  for (const auto& [file, one] : files_) {
+    for (const auto& path : one.paths) learn(path, one);
+  }
+  for (const auto& [path, one] : paths_) learn(path, one);
   for (const auto& [path, one] : paths_) {
     if (one.is_new && learns_) once_new_.insert(path);
   }
@@ -504,7 +536,7 @@ footprint command_subject::footprint_of(const heard_call& call, const named_file
     case effect::changes_name:
       // All that changes names commutes, and none with who lists them. An open of a file that is
       // there makes none; of others the file itself knows how many names it has.
-      if (call.row->what == peculiarity::opens && file.exists) break;
+      if (!makes_or_takes_a_name(call, file)) break;
       all.changes |= name | data;
       all.reads |= listed(folder);
       break;
@@ -536,7 +568,9 @@ std::string command_subject::shown(const std::string& path) const {
     if (path.size() <= folder.size() + 1 || !is_below(path, folder)) return std::nullopt;
     return path.substr(folder.size() + 1);
   };
-  if (auto rest = below((settings_.directory / "tmp").string())) return "$TMPDIR/" + *rest;
+  const auto temporary = (settings_.directory / "tmp").string();
+  if (path == temporary + '/') return "$TMPDIR/";
+  if (auto rest = below(temporary)) return "$TMPDIR/" + *rest;
   if (auto rest = below(here_)) return *rest;
   return path;
 }

@@ -120,7 +120,8 @@ class command_subject final : public subject {
     std::set<pid_t> threads;
     bool by_other = false;  ///< by another than its process's first: of a pool it may be any
     bool changed = false;
-    bool is_new = false;  ///< a name that had to be new
+    bool is_new = false;     ///< a name that had to be new
+    bool is_listed = false;  ///< a folder
     std::set<std::string> paths;
   };
 
@@ -135,7 +136,7 @@ class command_subject final : public subject {
   bool is_fallible(const heard_call& call) const;
   intervention intervene(const heard_call& call);
   bool is_watched(const named_file& file) const;
-  bool is_to_be_held(const named_file& file) const;
+  bool is_to_be_held(const heard_call& call, const named_file& file) const;
   void advance();
   void name_what_is_held();
   candidate name_of(const heard_call& call);
