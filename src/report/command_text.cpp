@@ -210,19 +210,23 @@ class command_writer : styled_text {
       line("{}{} went another way than asked, and counted for nothing", field(""),
            plural(found.diverged, "run"));
     }
-    constexpr std::size_t most = 8;
-    const std::span files(found.files);
-    auto words = fmt::format("{}", fmt::join(files.first(std::min(most, files.size())), " "));
-    if (files.size() > most) words += fmt::format(" and {} more", files.size() - most);
-    if (!files.empty()) wrapped(field("Files"), words, indent);
+    if (!found.files.empty()) wrapped(field("Files"), first_of(found.files), indent);
     if (!found.not_held.empty()) {
       wrapped(field("Not held"),
               fmt::format("{}: only some orders touch {} from two sides; --watch holds {}",
-                          fmt::join(found.not_held, " "), them(found.not_held.size()),
+                          first_of(found.not_held), them(found.not_held.size()),
                           them(found.not_held.size())),
               indent);
     }
     not_seen(found.noticed);
+  }
+
+  static std::string first_of(const std::vector<std::string>& names) {
+    constexpr std::size_t most = 8;
+    const std::span files(names);
+    auto words = fmt::format("{}", fmt::join(files.first(std::min(most, files.size())), " "));
+    if (files.size() > most) words += fmt::format(" and {} more", files.size() - most);
+    return words;
   }
 
   static std::string_view them(std::size_t count) { return count == 1 ? "it" : "them"; }
