@@ -218,7 +218,7 @@ class supervisor {
   std::multimap<instant, heard_call> stalled_;  // by when they go on
   bool on_one_processor_ = true;
   std::vector<sleeper> asleep_;
-  nanoseconds slept_{0};           // the clock of the sleeps
+  nanoseconds slept_{0};  // the clock of the sleeps
   nanoseconds passed_{0};
   std::set<pid_t> touched_files_;  // since they slept last
   std::set<pid_t> have_slept_;
