@@ -10,6 +10,7 @@ to pass: where something must have happened first, it looks until it has.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import pathlib
 import random
@@ -22,7 +23,7 @@ import sys
 import time
 import typing
 
-from command_line import PATIENCE, Case, Finished, default_signals, eventually, find, limit, main
+from command_line import DOCS, PATIENCE, Case, Finished, default_signals, eventually, find, limit, main
 
 # Two that append to one file, and fail where the second letter comes first.
 RACE = 'echo a >>$TMPDIR/f & echo b >>$TMPDIR/f & wait; test "$(head -c 1 $TMPDIR/f)" = a'
@@ -30,6 +31,7 @@ RACE = 'echo a >>$TMPDIR/f & echo b >>$TMPDIR/f & wait; test "$(head -c 1 $TMPDI
 NO_RACE = "echo a >>$TMPDIR/f & echo b >>$TMPDIR/f & wait"
 WAYS = (["-n", "3"], ["--explore", "--explore-limit", "5"], ["--replay", "1"])
 NOBODY = 65534
+COMMAND_SCHEMA = DOCS / "command.schema.json"
 
 
 def processes_with(mark: str) -> list[str]:
@@ -119,6 +121,95 @@ class Answers(Commands):
                 "sh",
                 self.files,
             )
+
+
+SAVES = 'echo one >"$TMPDIR/log" || exit 3'
+
+
+class Faults(Commands):
+    """Operations that fail."""
+
+    def faults_of(self, script: str, expect: int) -> typing.Any:
+        run = self.of(["--faults", "--run-timeout", "2s", "--json", "-"], "sh", "-c", script, expect=expect)
+        return self.check_json(json.loads(run.text), COMMAND_SCHEMA)["faults"]
+
+    def taken(self, script: str, expect: int) -> dict[str, str]:
+        return {one["fault"]: one["taken"] for one in self.faults_of(script, expect)["tried"]}
+
+    def test_who_tells_of_each(self) -> None:
+        taken = self.taken(SAVES, expect=0)
+        self.assertEqual(taken["open#1=EMFILE"], "told")
+        self.assertEqual(taken["write#1=ENOSPC"], "told")
+        self.assertEqual(taken["write#1=short"], "recovered")  # a shell writes the rest
+        self.assertEqual(set(taken.values()), {"told", "recovered"})
+
+    def test_who_swallows_one(self) -> None:
+        taken = self.taken(
+            'echo one >"$TMPDIR/log" 2>/dev/null; sync "$TMPDIR/log" 2>/dev/null; exit 0', expect=1
+        )
+        self.assertEqual(taken["write#1=EIO"], "swallowed")  # the file is another
+        self.assertEqual(taken["fsync#1=EIO"], "swallowed")  # and here nobody knows
+
+    def test_who_dies_of_one_or_hangs(self) -> None:
+        taken = self.taken('echo one 2>/dev/null >"$TMPDIR/log" || kill -9 $$', expect=1)
+        self.assertEqual(taken["write#1=ENOSPC"], "died")
+        taken = self.taken('echo one 2>/dev/null >"$TMPDIR/log" || while :; do sleep 1; done', expect=1)
+        self.assertEqual(taken["write#1=ENOSPC"], "hung")
+
+    def test_what_fails_as_it_is_is_not_tried(self) -> None:
+        table = self.faults_of("exit 4", expect=1)
+        self.assertEqual((table["fails_as_it_is"], table["tried"]), (True, []))
+
+    def test_the_line_that_is_told_repeats_it(self) -> None:
+        script = 'echo one >"$TMPDIR/log" 2>/dev/null; cat "$TMPDIR/log"; exit 0'
+        run = self.of(["--faults"], "sh", "-c", script, expect=0)
+        self.assertIn("It tells of every fault", run.text)  # by what cat says
+        one = self.of(["--replay", "1", "--fault", "write#1=ENOSPC"], "sh", "-c", SAVES, expect=1)
+        self.assertIn("exit 3", one.text)
+
+    def test_of_runs_as_it_is(self) -> None:
+        run = self.of(["-n", "3", "--fault", "write=ENOSPC"], "sh", "-c", SAVES, expect=1)
+        self.assertIn("Observation sh Always 3 0\n", run.text)
+        self.assertIn("3 calls of all runs failed", run.text)
+        never = ["-n", "20", "--fault", "write=ENOSPC@0.5", "--seed", "1"]
+        first, again = (self.of(never, "sh", "-c", SAVES, expect=None).status for _ in range(2))
+        self.assertEqual(first, again)  # what is drawn is drawn by the seed
+
+    def test_what_cannot_fail_so(self) -> None:
+        for fault, why in {
+            "write=EWRONG": "there is no error 'EWRONG'",
+            "wirte=EIO": "there is no operation 'wirte'",
+            "close=EIO": "a close that fails has closed all the same",
+            "write": "there is no '='",
+            "write#0=EIO": "a whole number from 1",
+            "write=EIO@2": "the probability is more than 0",
+        }.items():
+            run = self.of(["-n", "1", "--fault", fault], "true", expect=2)
+            self.assertIn(why, run.complaint)
+        self.assertIn("--faults: a COMMAND is expected", self.end_of(self.start("--faults")).complaint)
+
+
+class Outputs(Commands):
+    """JSON and traces."""
+
+    def test_json_is_what_its_schema_says(self) -> None:
+        for way in (*WAYS, ["--faults"]):
+            for script in (RACE, NO_RACE):
+                run = self.of([*way, "--json", "-"], "sh", "-c", script, expect=None)
+                result = self.check_json(json.loads(run.text), COMMAND_SCHEMA)
+                self.assertEqual(result["exit_status"], run.status)
+                self.assertEqual(result["subject"], ["sh", "-c", script])
+
+    def test_a_trace_has_each_operation(self) -> None:
+        trace = os.path.join(self.files, "trace.json")
+        run = self.of(["--explore", "--trace", trace, "--json", "-"], "sh", "-c", RACE, expect=1)
+        found = json.loads(run.text)["exploration"]["by_order"]
+        with open(trace, encoding="utf-8") as file:
+            events = json.load(file)["traceEvents"]
+        numbers = [event["args"]["number"] for event in events if "number" in event.get("args", {})]
+        self.assertEqual(numbers, list(range(1, len(found["calls"]) + 1)))
+        self.assertEqual(sum("decides" in event.get("args", {}) for event in events), 2)
+        self.assertGreater(sum(event["name"] == "held" for event in events), 1)
 
 
 class BadDays(Commands):
