@@ -205,6 +205,7 @@ class command_writer : styled_text {
       passes += fmt::format("{} ({}{})", to_string(one.what), plural(one.runs, "run"),
                             one.finished ? "" : ", not finished");
     }
+    if (passes.empty()) passes = "none: its time was over before it was known what to hold";
     wrapped(field("Search"), passes, indent);
     if (found.diverged > 0) {
       line("{}{} went another way than asked, and counted for nothing", field(""),
