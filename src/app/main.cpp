@@ -253,9 +253,8 @@ int replay(const options& asked) {
 int command(const options& asked) {
   const auto files = open_outputs(asked);
   catch_interrupts();
-  const work_directory directory(asked.dir);
+  const work_directory directory(asked.dir, work_directory::when_killed::removed);
   remove_when_interrupted_twice(directory.path());
-  const directory_keeper keeper(directory.path());
   const auto run = run_command(asked, directory, interrupted());
 
   ending ending(exit_status_of(run));

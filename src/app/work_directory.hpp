@@ -2,6 +2,7 @@
 
 #include "filemap/io/unique_fd.hpp"
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <sys/types.h>
@@ -14,11 +15,18 @@ namespace filemap {
 /// One that a killed run has left is nobody's to remove but the user's.
 class work_directory {
  public:
+  enum class when_killed : std::uint8_t {
+    left,
+    /// When this process is gone, also after SIGKILL, and all that it has forked and not executed.
+    /// Another process makes it for that: it is there before there is anything to remove.
+    removed,
+  };
+
   /// Throws std::system_error naming the directory and what to do.
-  explicit work_directory(const std::filesystem::path& below);
+  explicit work_directory(const std::filesystem::path& below, when_killed then = when_killed::left);
   work_directory(const work_directory&) = delete;
   work_directory& operator=(const work_directory&) = delete;
-  ~work_directory() { remove(); }
+  ~work_directory();
 
   const std::filesystem::path& path() const noexcept { return path_; }
   /// Makes a directory in it, whose name begins with `name` and is no other's.
@@ -27,22 +35,10 @@ class work_directory {
   std::error_code remove() const noexcept;
 
  private:
+  void make_in_another_process(const std::string& name);
+
   std::filesystem::path path_;
-};
-
-/// Removes a directory when this process is gone and all that it has forked and not executed: also
-/// after SIGKILL, for which nobody can be prepared but another process.
-class directory_keeper {
- public:
-  /// Throws std::system_error.
-  explicit directory_keeper(const std::filesystem::path& directory);
-  directory_keeper(const directory_keeper&) = delete;
-  directory_keeper& operator=(const directory_keeper&) = delete;
-  /// Likewise; returns when it is done.
-  ~directory_keeper();
-
- private:
-  unique_fd lives_;  // as long as somebody has it
+  unique_fd lives_;  // as long as somebody has it the other process waits
   pid_t keeper_ = -1;
 };
 
