@@ -232,6 +232,9 @@ class explorer {
 
   // What was found stays where it is until there is something better: this may fail.
   void explain() {
+    constexpr auto look_for = std::chrono::seconds(30);
+    looking_ = unhurried_;
+    looking_.deadline = clock::now() + look_for;
     for (auto* const kept : {&found_.by_order, &found_.by_time}) {
       if (!*kept) continue;
       auto as_found = **kept;
@@ -266,7 +269,7 @@ class explorer {
   std::optional<command_finding> smaller_than(const command_finding& finding) {
     executed_run bad;
     bad.schedule = finding.schedule;
-    fixed_schedule order(smallest(subject_, std::move(bad), unhurried_).schedule);
+    fixed_schedule order(smallest(subject_, std::move(bad), looking_).schedule);
     order.begin();
     const auto done = execute(subject_, order, unhurried_);
     if (!done.end || !done.end->bad) return std::nullopt;
@@ -295,9 +298,24 @@ class explorer {
   std::optional<bool> is_bad(const candidate& earlier, const candidate& later) {
     ordering order(earlier, later);
     order.begin();
-    const auto done = execute(subject_, order, unhurried_);
+    const auto done = execute(subject_, order, looking_);
     if (!done.end || !order.held_to()) return std::nullopt;
     return done.end->bad;
+  }
+
+  // All of one kind, in runs that had this order; or nothing.
+  std::optional<confirmation> always(const candidate& earlier, const candidate& later, bool bad) {
+    confirmation counted;
+    ordering order(earlier, later);
+    while (counted.runs < options_.confirmations && !is_interrupted(unhurried_)) {
+      order.begin();
+      const auto done = execute(subject_, order, unhurried_);
+      if (done.stopped) break;
+      if (!done.end || !order.held_to() || done.end->bad != bad) return std::nullopt;
+      ++counted.runs;
+      if (bad) ++counted.bad;
+    }
+    return counted;
   }
 
   // The weakest: an order is the stronger, the later the call is that the other waits for.
@@ -305,18 +323,18 @@ class explorer {
     const auto& calls = finding.calls;
     for (std::size_t i = 0; i < calls.size(); ++i) {
       for (std::size_t j = i + 1; j < calls.size(); ++j) {
-        if (is_interrupted(unhurried_)) return;
+        if (is_interrupted(looking_) || is_out_of_time(looking_)) return;
         if (!calls[i].touched.depends_on(calls[j].touched)) continue;
         if (!is_the_other_way_in_a_good_run(calls[i].name, calls[j].name)) continue;
         if (is_bad(calls[i].name, calls[j].name) != true) continue;
         if (is_bad(calls[j].name, calls[i].name) != false) continue;
-        ordering this_order(calls[i].name, calls[j].name);
-        ordering other_order(calls[j].name, calls[i].name);
         const auto told =
             is_by_one_thread(calls[i], calls[j]) ? of_the_other(calls, i, j) : std::optional(j);
         if (!told) continue;
-        finding.pair = {i, *told, repeat(this_order, options_.confirmations),
-                        repeat(other_order, options_.confirmations)};
+        const auto in_this_order = always(calls[i].name, calls[j].name, true);
+        const auto in_the_other = always(calls[j].name, calls[i].name, false);
+        if (!in_this_order || !in_the_other) continue;
+        finding.pair = {i, *told, *in_this_order, *in_the_other};
         return;
       }
     }
@@ -373,7 +391,8 @@ class explorer {
   command_subject& subject_;
   const command_exploration_options& options_;
   search_options how_;
-  search_options unhurried_;  // what was found is explained after the deadline too
+  search_options unhurried_;  // what was found is repeated after the deadline too
+  search_options looking_;    // for a smaller one, and for two that decide: half a minute
   std::vector<executed_call> as_it_is_;
   std::vector<executed_call> good_;
   command_exploration found_;
