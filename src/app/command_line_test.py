@@ -435,7 +435,7 @@ class Output(Case):
         for option in ("-h", "--help"):
             run = self.run_program(option)
             self.assertEqual((run.status, run.err), (0, b""))
-            self.assertLessEqual(len(run.text.splitlines()), 50)
+            self.assertLessEqual(len(run.text.splitlines()), 60)
             self.assertIn("--iterations", run.text)
         run = self.run_program("--version")
         self.assertEqual((run.status, run.err), (0, b""))
