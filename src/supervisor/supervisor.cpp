@@ -203,6 +203,7 @@ void supervisor::start(processors on) {
   target_.reset();
   held_.clear();
   stalled_.clear();
+  processes_.clear();
   asleep_.clear();
   slept_ = {};
   passed_ = {};
@@ -264,6 +265,7 @@ bool supervisor::answer_itself(const heard_call& call) {
   }
   if (row.what == peculiarity::forks) {
     if (!makes_a_thread(call)) lineage_->forks(process_of(call.thread));
+    processes_.clear();  // a number may come again only where something is made
     return false;
   }
   if (!on_one_processor_) return false;
@@ -390,7 +392,9 @@ void supervisor::take(heard_call call) {
     return;
   }
   if (older != held_.end()) held_.erase(older);  // it is in another now
-  call.process = process_of(call.thread);
+  const auto [known, is_new] = processes_.try_emplace(call.thread, 0);
+  if (is_new) known->second = process_of(call.thread);
+  call.process = known->second;
   call.process_name = lineage_->name_of(call.process);
   if (hears) hears(call);
   if (intervenes) call.done = intervenes(call);

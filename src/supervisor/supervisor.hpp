@@ -213,6 +213,7 @@ class supervisor {
   std::unique_ptr<target> target_;
   std::unique_ptr<process_tree> tree_;
   std::unique_ptr<lineage> lineage_;
+  std::map<pid_t, pid_t> processes_;  // by thread: asking takes as long as all else
   std::vector<thread_state> states_;  // at the last rest
   std::deque<heard_call> held_;
   std::multimap<instant, heard_call> stalled_;  // by when they go on
