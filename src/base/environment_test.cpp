@@ -93,7 +93,7 @@ TEST(find_mount, prefers_the_device_over_the_path) {
 }
 
 TEST(find_mount, a_bind_mount_is_told_from_its_origin_by_the_path) {
-  EXPECT_EQ(found(recorded, makedev(254, 0), "/work/main").mount_point, "/");
+  EXPECT_EQ(found(recorded, makedev(254, 0), "/home/user/project").mount_point, "/");
   EXPECT_EQ(found(recorded, makedev(254, 0), "/tmp/bind/main").mount_point, "/tmp/bind");
   EXPECT_EQ(found(recorded, makedev(254, 0), "/tmp/binding").mount_point, "/");
   EXPECT_EQ(found(in_a_container, makedev(254, 1), "/data/x").mount_point, "/data");
