@@ -2,23 +2,14 @@
 // writes a byte at a time. Beside it the least that a listener can do: receive, and let it go on.
 
 #include "side_by_side.hpp"
+#include "supervisor/seccomp.hpp"
 #include "supervisor/supervisor.hpp"
 
 #include <cstdint>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <string>
-#include <sys/ioctl.h>
 #include <utility>
 #include <vector>
-
-// Of Linux 6.6; older headers have them not.
-#ifndef SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
-#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
-#endif
-#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
-#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
-#endif
 
 namespace {
 

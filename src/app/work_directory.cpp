@@ -1,9 +1,9 @@
 #include "work_directory.hpp"
 
-#include <array>
+#include "io/channel.hpp"
+
 #include <cerrno>
 #include <csignal>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string>
 #include <sys/wait.h>
@@ -26,18 +26,6 @@ namespace {
   throw std::system_error(
       error, std::generic_category(),
       fmt::format("--dir {}: cannot make a directory in it; {}", below.string(), advice));
-}
-
-struct channel {
-  unique_fd from;
-  unique_fd to;
-};
-channel make_channel() {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
-    throw std::system_error(errno, std::generic_category(), "pipe2");
-  }
-  return {unique_fd(ends[0]), unique_fd(ends[1])};
 }
 
 // Makes the directory, tells its name, or an errno alone, and removes it when nobody lives.
@@ -71,8 +59,8 @@ work_directory::work_directory(const std::filesystem::path& below, when_killed t
 }
 
 void work_directory::make_in_another_process(const std::string& name) {
-  auto lives = make_channel();
-  auto told = make_channel();
+  auto lives = make_pipe();
+  auto told = make_pipe();
   keeper_ = ::fork();
   if (keeper_ < 0) throw std::system_error(errno, std::generic_category(), "fork");
   if (keeper_ == 0) {

@@ -1,5 +1,6 @@
 #include "calls.hpp"
 
+#include <algorithm>
 #include <array>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -116,6 +117,10 @@ constexpr std::array conditions = {
 std::span<const call_row> all_calls() noexcept { return calls; }
 bool is_operation(const call_row& row, std::string_view operation) noexcept {
   return operation == row.family || operation == row.word || operation == row.name;
+}
+bool can_be_halved(const call_row& row) noexcept {
+  constexpr std::array halved = {"read", "pread64", "write", "pwrite64"};
+  return std::find(halved.begin(), halved.end(), row.name) != halved.end();
 }
 std::span<const call_condition> call_conditions() noexcept { return conditions; }
 

@@ -63,6 +63,9 @@ struct call_row {
   int size_at = -1;  ///< the argument that says how many bytes; none: -1
 };
 
+/// Can a supervisor do it by half, in the place of the kernel?
+bool can_be_halved(const call_row& row) noexcept;
+
 /// What a seccomp filter looks at beside the number: rows with such a condition are of more than
 /// one rule.
 struct call_condition {

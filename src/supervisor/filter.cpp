@@ -4,10 +4,10 @@
 #include "filemap/io/unique_fd.hpp"
 
 #include "config.hpp"
+#include "seccomp.hpp"
 
 #include <algorithm>
 #include <cerrno>
-#include <linux/seccomp.h>
 #include <string>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -20,11 +20,6 @@
 #if FILEMAP_HAS_LIBSECCOMP
 #include <memory>
 #include <seccomp.h>
-#endif
-
-// Of Linux 5.19; older headers have it not.
-#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
-#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
 #endif
 
 namespace filemap {

@@ -27,9 +27,9 @@ unique_fd open_file(const std::string& path) {
   return unique_fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
 }
 
-// From its beginning, or from there on.
-std::string_view read_again(const unique_fd& file, std::array<char, 4096>& buffer, off_t from = 0) {
-  const auto size = ::pread(file.get(), buffer.data(), buffer.size(), from);
+// From its beginning.
+std::string_view read_again(const unique_fd& file, std::array<char, 4096>& buffer) {
+  const auto size = ::pread(file.get(), buffer.data(), buffer.size(), 0);
   return {buffer.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
 }
 
@@ -96,15 +96,8 @@ void process_tree::look_at_thread(pid_t process, pid_t thread) {
   add_children(files.children);
 }
 
-// Of most threads there are none, and one read says so.
 void process_tree::add_children(const unique_fd& list) {
-  std::array<char, 4096> buffer{};
-  for (off_t at = 0;;) {
-    const auto understood = each_process(read_again(list, buffer, at),
-                                         [&](pid_t child) { to_look_at_.push_back(child); });
-    if (understood == 0) return;
-    at += static_cast<off_t>(understood);
-  }
+  each_process_in(list, [&](pid_t child) { to_look_at_.push_back(child); });
 }
 
 }  // namespace filemap

@@ -1,14 +1,14 @@
 #include "supervisor.hpp"
 
+#include "seccomp.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <linux/audit.h>
-#include <linux/seccomp.h>
 #include <poll.h>
 #include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -18,14 +18,6 @@
 #include <utility>
 
 #include <fmt/format.h>
-
-// Of Linux 6.6; older headers have them not.
-#ifndef SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
-#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
-#endif
-#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
-#define SECCOMP_IOCTL_NOTIF_SET_FLAGS SECCOMP_IOW(4, __u64)
-#endif
 
 namespace filemap {
 
@@ -155,10 +147,9 @@ void understand_flags(heard_call& call) {
 // that can be halved, or there is no half.
 std::optional<std::int64_t> do_half_of(const heard_call& call) {
   const auto& to = call.arguments;
-  const std::string_view name = call.row->name;
-  const bool writes = name == "write" || name == "pwrite64";
-  const bool at_offset = name == "pwrite64" || name == "pread64";
-  if (!writes && name != "read" && name != "pread64") return std::nullopt;
+  if (!can_be_halved(*call.row)) return std::nullopt;
+  const bool writes = call.row->family == "write";
+  const bool at_offset = call.row->what != peculiarity::at_cursor;
   constexpr std::uint64_t most = 1 << 20;
   const auto half = std::min(to[2] / 2, most);
   const unique_fd process(static_cast<int>(::syscall(SYS_pidfd_open, call.process, 0)));
@@ -185,6 +176,18 @@ std::optional<std::int64_t> do_half_of(const heard_call& call) {
   const auto read = static_cast<std::size_t>(got);
   if (write_memory(call.thread, to[1], bytes.data(), read) != read) return std::nullopt;
   return got;
+}
+
+// Ends what is left of it, too.
+command_end end_of(target& ran, output_tail& output, std::optional<int> status, instant begun) {
+  command_end end;
+  end.status = status;
+  end.exec_error = ran.take_exec_error();
+  end.left = ran.end();
+  output.read(ran.output());
+  end.took = clock::now() - begun;
+  end.output = output.text();
+  return end;
 }
 
 }  // namespace
@@ -233,7 +236,6 @@ bool supervisor::hear() {
   seccomp_notif heard{};
   if (::ioctl(target_->listener().get(), SECCOMP_IOCTL_NOTIF_RECV, &heard) != 0) return false;
   ran_before_.reset();
-  ++noticed_.heard;
   heard_call call;
   call.id = heard.id;
   call.thread = static_cast<pid_t>(heard.pid);
@@ -506,8 +508,6 @@ bool supervisor::can_run(const thread_state& state) const {
 bool supervisor::is_quiet() {
   const auto look = [&] {
     const auto seen = tree_->look();
-    ++noticed_.scans;
-    noticed_.most_threads = std::max(noticed_.most_threads, seen.size());
     states_.assign(seen.begin(), seen.end());
     return std::none_of(seen.begin(), seen.end(), [&](const auto& one) { return can_run(one); });
   };
@@ -640,39 +640,25 @@ void supervisor::release(std::size_t which) {
 }
 
 command_end supervisor::end() {
-  command_end end;
   is_over();
-  end.status = status_;
-  end.exec_error = target_->take_exec_error();
-  end.left = target_->end();
-  output_.read(target_->output());
-  end.took = clock::now() - begun_;
-  end.output = output_.text();
-  end.output_size = output_.size();
-  return end;
+  return end_of(*target_, output_, status_, begun_);
 }
 
 command_end run_unsupervised(const supervisor_options& options) {
   target ran({options.command, options.directory, options.removed, nullptr});
   const auto begun = clock::now();
   output_tail output;
-  command_end end;
-  while (!end.status && clock::now() - begun <= options.run_timeout) {
+  std::optional<int> status;
+  while (!status && clock::now() - begun <= options.run_timeout) {
     if (options.interrupt != nullptr && options.interrupt->load()) break;
     std::array<pollfd, 2> events{{{output.has_ended() ? -1 : ran.output().get(), POLLIN, 0},
                                   {ran.status().get(), POLLIN, 0}}};
     constexpr int patience = 20;  // milliseconds, to look at the interrupt again
     ::poll(events.data(), events.size(), patience);
     output.read(ran.output());
-    end.status = ran.take_status();
+    status = ran.take_status();
   }
-  end.exec_error = ran.take_exec_error();
-  end.left = ran.end();
-  output.read(ran.output());
-  end.took = clock::now() - begun;
-  end.output = output.text();
-  end.output_size = output.size();
-  return end;
+  return end_of(ran, output, status, begun);
 }
 
 }  // namespace filemap

@@ -94,20 +94,16 @@ struct command_end {
   int exec_error = 0;         ///< an errno: there was nothing to run
   unsigned left = 0;          ///< processes that were there when it had ended, and were ended
   std::string output;         ///< the end of it
-  std::uint64_t output_size = 0;
   nanoseconds took{0};
 };
 
 /// What was noticed of a run, and what it cost.
 struct supervision {
-  std::uint64_t heard = 0;
   std::uint64_t held = 0;
-  std::uint64_t scans = 0;
   std::uint64_t failed = 0;       ///< calls that an intervention has answered
   std::uint64_t forced = 0;       ///< choices that were made though the command was never quiet
   std::uint64_t rings = 0;        ///< io_uring_setup and io_submit
   std::uint64_t shared_maps = 0;  ///< of files that it may change unheard
-  std::size_t most_threads = 0;
 };
 
 struct supervisor_options {

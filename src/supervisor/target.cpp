@@ -2,6 +2,7 @@
 
 #include "filemap/io/engine.hpp"
 
+#include "io/channel.hpp"
 #include "process_numbers.hpp"
 
 #include <algorithm>
@@ -29,17 +30,6 @@ namespace {
 
 [[noreturn]] void fail(const char* what) {
   throw std::system_error(errno, std::generic_category(), what);
-}
-
-struct channel {
-  unique_fd from;
-  unique_fd to;
-};
-
-channel make_pipe() {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) fail("pipe2");
-  return {unique_fd(ends[0]), unique_fd(ends[1])};
 }
 
 channel make_socket_pair() {

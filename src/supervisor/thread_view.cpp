@@ -135,14 +135,7 @@ std::vector<pid_t> children_of(pid_t process) {
   for (const auto& task :
        std::filesystem::directory_iterator(fmt::format("/proc/{}/task", process), error)) {
     const unique_fd list(::open((task.path() / "children").c_str(), O_RDONLY | O_CLOEXEC));
-    std::array<char, 4096> buffer{};
-    for (off_t at = 0;;) {
-      const auto size = std::max<ssize_t>(::pread(list.get(), buffer.data(), buffer.size(), at), 0);
-      const auto understood = each_process({buffer.data(), static_cast<std::size_t>(size)},
-                                           [&](pid_t child) { children.push_back(child); });
-      if (understood == 0) break;
-      at += static_cast<off_t>(understood);
-    }
+    each_process_in(list, [&](pid_t child) { children.push_back(child); });
   }
   return children;
 }
