@@ -39,17 +39,6 @@ std::optional<instant> deadline_of(const options& asked) {
   return clock::now() + *asked.duration;
 }
 
-void count(std::vector<std::pair<command_state, std::uint64_t>>& states,
-           const command_state& state) {
-  const auto known = std::find_if(states.begin(), states.end(),
-                                  [&](const auto& one) { return one.first.text == state.text; });
-  if (known == states.end()) {
-    states.emplace_back(state, 1);
-  } else {
-    ++known->second;
-  }
-}
-
 // --- as it is
 
 void account(command_rounds& rounds, const command_end& ended, const command_state& state) {
@@ -159,12 +148,7 @@ std::optional<command_finding> replayed(const options& asked, command_settings s
     const auto done = execute(subject, order, how);
     if (done.stopped) return std::nullopt;
     if (!done.end || !order.misfit().empty()) continue;
-    command_finding found;
-    found.schedule = *asked.replay;
-    found.state = subject.state(done.end->state);
-    found.calls.assign(subject.executed().begin(), subject.executed().end());
-    found.output = subject.last_end().output;
-    return found;
+    return finding_of(subject, *asked.replay, *done.end);
   }
   throw usage_error(fmt::format("--replay {}: {}", to_string(*asked.replay), order.misfit()));
 }

@@ -7,7 +7,6 @@
 #include "probabilistic.hpp"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 namespace filemap {
@@ -77,12 +76,13 @@ class explorer {
     return found_.passes.back();
   }
 
-  // One run. Nothing: it was given up, or stopped, or goes on to diverge.
+  // One run, of which `by` has agreed to the beginning. Nothing: it was given up, or stopped, or
+  // goes on to diverge.
   std::optional<executed_run> one(chooser& by, search_pass& of) {
     constexpr unsigned tries = 5;
     for (unsigned i = 0; i < tries && left() > 0; ++i) {
       try {
-        by.begin();
+        if (i > 0) by.begin();
         auto done = execute(subject_, by, how_);
         if (done.stopped) return std::nullopt;
         by.ended();
@@ -104,14 +104,7 @@ class explorer {
     found_.noticed.forced += noticed.forced;
     found_.noticed.rings = std::max(found_.noticed.rings, noticed.rings);
     found_.noticed.shared_maps = std::max(found_.noticed.shared_maps, noticed.shared_maps);
-    const auto& state = subject_.state(done.end->state);
-    const auto known = std::find_if(found_.states.begin(), found_.states.end(),
-                                    [&](const auto& one) { return one.first.text == state.text; });
-    if (known == found_.states.end()) {
-      found_.states.emplace_back(state, 1);
-    } else {
-      ++known->second;
-    }
+    count(found_.states, subject_.state(done.end->state));
     if (!done.end->bad) {
       found_.ended_well = true;
       if (good_.empty()) good_.assign(subject_.executed().begin(), subject_.executed().end());
@@ -126,7 +119,7 @@ class explorer {
   // program may fail by a die that it throws.
   void keep(const executed_run& done) {
     constexpr unsigned again = 2;
-    auto finding = finding_of(done);
+    auto finding = finding_of(subject_, done.schedule, *done.end);
     auto& kept = takes_time(finding.calls) ? found_.by_time : found_.by_order;
     if (kept) return;
     if (fails_each_time(finding, again)) {
@@ -139,18 +132,11 @@ class explorer {
     return std::any_of(calls.begin(), calls.end(),
                        [](const executed_call& call) { return call.is_time; });
   }
-  command_finding finding_of(const executed_run& done) const {
-    command_finding finding;
-    finding.schedule = done.schedule;
-    finding.state = subject_.state(done.end->state);
-    finding.calls.assign(subject_.executed().begin(), subject_.executed().end());
-    finding.output = subject_.last_end().output;
-    return finding;
-  }
 
   void run_as_it_is() {
     auto& of = begin_pass(pass::as_it_is);
     fixed_schedule order{witness{}};
+    order.begin();
     if (one(order, of)) {
       of.finished = true;
       as_it_is_.assign(subject_.executed().begin(), subject_.executed().end());
@@ -169,8 +155,11 @@ class explorer {
       if (is_enough()) return;
       if (call.is_time || call.alone) continue;  // then it waits for nothing
       delaying order({call.name});
+      order.begin();
       one(order, found_.passes[delays]);
-      if (++count % a_sample_after == 0 && !is_enough()) one(drawn, found_.passes[delays + 1]);
+      if (++count % a_sample_after != 0 || is_enough()) continue;
+      drawn.begin();
+      one(drawn, found_.passes[delays + 1]);
     }
     found_.passes[delays].finished = true;
   }
@@ -186,26 +175,11 @@ class explorer {
         found_.complete = found_.diverged == diverged_before;
         return;
       }
-      again again(order);
       const auto before = of.runs;
-      one(again, of);
+      one(order, of);
       if (of.runs == before) return;  // it was stopped, or goes on to diverge
     }
   }
-
-  // A chooser that has been asked already whether there is another run.
-  class again final : public chooser {
-   public:
-    explicit again(chooser& order) : order_(order) {}
-    bool begin() override { return std::exchange(has_begun_, true) ? order_.begin() : true; }
-    std::size_t choose(std::span<const candidate> held) override { return order_.choose(held); }
-    void executed(const footprint& touched) override { order_.executed(touched); }
-    void ended() override { order_.ended(); }
-
-   private:
-    chooser& order_;
-    bool has_begun_ = false;
-  };
 
   void delay_two() {
     auto& of = begin_pass(pass::two_delays);
@@ -215,6 +189,7 @@ class explorer {
         if (as_it_is_[i].is_time || as_it_is_[j].is_time) continue;
         if (as_it_is_[i].alone && as_it_is_[j].alone) continue;
         delaying order({as_it_is_[i].name, as_it_is_[j].name});
+        order.begin();
         one(order, of);
       }
     }
@@ -224,7 +199,10 @@ class explorer {
   void draw(std::uint64_t count) {
     auto& of = begin_pass(pass::samples);
     probabilistic order(options_.seed + 1, options_.depth);
-    for (; count > 0 && !is_enough(); --count) one(order, of);
+    for (; count > 0 && !is_enough(); --count) {
+      order.begin();
+      one(order, of);
+    }
     of.finished = count == 0;
   }
 
@@ -273,7 +251,7 @@ class explorer {
     order.begin();
     const auto done = execute(subject_, order, unhurried_);
     if (!done.end || !done.end->bad) return std::nullopt;
-    return finding_of(done);
+    return finding_of(subject_, done.schedule, *done.end);
   }
 
   bool fails_each_time(command_finding& finding, unsigned times) {
@@ -413,6 +391,16 @@ std::string_view to_string(search_pass::kind what) noexcept {
     default:
       return "two operations delayed";
   }
+}
+
+command_finding finding_of(const command_subject& subject, const witness& schedule,
+                           const ending& end) {
+  command_finding finding;
+  finding.schedule = schedule;
+  finding.state = subject.state(end.state);
+  finding.calls.assign(subject.executed().begin(), subject.executed().end());
+  finding.output = subject.last_end().output;
+  return finding;
 }
 
 std::uint64_t command_exploration::bad() const noexcept {

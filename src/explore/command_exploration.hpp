@@ -72,13 +72,17 @@ struct command_finding {
   std::optional<nanoseconds> takes;
 };
 
+/// Of the subject's last run.
+command_finding finding_of(const command_subject& subject, const witness& schedule,
+                           const ending& end);
+
 struct command_exploration {
   std::vector<std::string> files;     ///< that two sides touch and one changes
   std::vector<std::string> not_held;  ///< others that were seen to be like them on the way
   std::vector<search_pass> passes;
   std::uint64_t runs = 0;
   std::uint64_t diverged = 0;
-  std::vector<std::pair<command_state, std::uint64_t>> states;
+  counted_states states;
   bool fails_as_it_is = false;
   bool ended_well = false;  ///< in some run
   bool complete = false;    ///< every order of the calls on `files`, without letting time pass

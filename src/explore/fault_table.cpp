@@ -51,10 +51,8 @@ constexpr std::array likely = {
     likely_fault{"getdents", EIO},
 };
 
-bool can_be_halved(const fallible_call& call) {
-  constexpr std::array halved = {"read", "pread64", "write", "pwrite64"};
-  const bool known = std::find(halved.begin(), halved.end(), call.row->name) != halved.end();
-  return known && call.size.value_or(0) > 1;
+bool has_a_half(const fallible_call& call) {
+  return can_be_halved(*call.row) && call.size.value_or(0) > 1;
 }
 
 std::string text_of(std::string_view operation, std::uint64_t which, int error) {
@@ -141,7 +139,7 @@ class trying {
       const auto which = ++of_family[call.row->family];
       const auto rank = of_kind[{std::string(call.row->word), call.process + ' ' + call.file}]++;
       for (const auto& one : likely) {
-        if (one.family != call.row->family || (one.error == 0 && !can_be_halved(call))) continue;
+        if (one.family != call.row->family || (one.error == 0 && !has_a_half(call))) continue;
         call_fault fault{text_of(one.family, which, one.error), std::string(one.family), which,
                          one.error, 1};
         all.push_back({std::move(fault), call, rank});

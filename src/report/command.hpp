@@ -19,7 +19,7 @@ namespace filemap {
 struct command_rounds {
   std::uint64_t runs = 0;
   std::uint64_t bad = 0;
-  std::vector<std::pair<command_state, std::uint64_t>> states;
+  counted_states states;
   latency_histogram took;  ///< each run
   nanoseconds spent{0};
   std::string failing_output;  ///< the end of the first bad run's

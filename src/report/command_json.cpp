@@ -14,7 +14,7 @@ namespace filemap {
 
 namespace {
 
-json to_json(const std::vector<std::pair<command_state, std::uint64_t>>& states) {
+json to_json(const counted_states& states) {
   return list(states, [](const auto& one) -> json {
     return {{"state", one.first.text}, {"bad", one.first.bad}, {"runs", one.second}};
   });

@@ -1,5 +1,6 @@
 #include "command.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <stdexcept>
@@ -20,6 +21,16 @@ std::string words_of(int status) {
 }
 
 }  // namespace
+
+void count(counted_states& states, const command_state& state) {
+  const auto known = std::find_if(states.begin(), states.end(),
+                                  [&](const auto& one) { return one.first.text == state.text; });
+  if (known == states.end()) {
+    states.emplace_back(state, 1);
+  } else {
+    ++known->second;
+  }
+}
 
 supervisor_options supervisor_options_of(const command_settings& settings) {
   supervisor_options options;

@@ -10,6 +10,7 @@
 #include <optional>
 #include <regex>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace filemap {
@@ -35,6 +36,10 @@ struct command_state {
   std::string text;  ///< "exit 101", "killed by SIGABRT", "not ended after 10 s"
   bool bad = false;
 };
+
+/// How often runs came to each.
+using counted_states = std::vector<std::pair<command_state, std::uint64_t>>;
+void count(counted_states& states, const command_state& state);
 
 supervisor_options supervisor_options_of(const command_settings& settings);
 

@@ -276,7 +276,6 @@ void command_subject::run_once(holding what, supervisor::processors on) {
   prepare_run(settings_);
   files_.clear();
   paths_.clear();
-  processes_.clear();
   threads_.clear();
   file_numbers_.clear();
   name_numbers_.clear();
@@ -414,7 +413,6 @@ void command_subject::name_what_is_held() {
 }
 
 candidate command_subject::name_of(const heard_call& call) {
-  process_number(call.process);
   thread_number(call.thread);
   number_what_it_names(call);
   auto kind = fmt::format("p{} {} f{}", call.process_name, call.row->word, file_number(call.first));
@@ -424,9 +422,6 @@ candidate command_subject::name_of(const heard_call& call) {
   return {found->second, counts_[kind]++, 0};
 }
 
-unsigned command_subject::process_number(pid_t process) {
-  return processes_.try_emplace(process, static_cast<unsigned>(processes_.size())).first->second;
-}
 unsigned command_subject::thread_number(pid_t thread) {
   return threads_.try_emplace(thread, static_cast<unsigned>(threads_.size())).first->second;
 }
@@ -582,7 +577,6 @@ executed_call command_subject::note(std::size_t which) {
   noted.name = names_[which];
   noted.thread = name_of_thread(call.thread);
   noted.thread_number = thread_number(call.thread);
-  noted.process = process_number(call.process);
   noted.word = call.row->word;
   noted.file = shown(call.first.path);
   if (!call.second.path.empty()) noted.second = shown(call.second.path);

@@ -39,7 +39,6 @@ struct executed_call {
   candidate name;
   std::string thread;                 ///< its name
   unsigned thread_number = 0;         ///< in the order in which they came, from 0
-  unsigned process = 0;               ///< likewise
   std::string word;                   ///< "write"
   std::string file;                   ///< for a person: below the directory in which it runs
   std::string second;                 ///< of a rename, say
@@ -140,7 +139,6 @@ class command_subject final : public subject {
   void advance();
   void name_what_is_held();
   candidate name_of(const heard_call& call);
-  unsigned process_number(pid_t process);
   unsigned thread_number(pid_t thread);
   unsigned file_number(const named_file& file);
   void number_what_it_names(const heard_call& call);
@@ -173,7 +171,6 @@ class command_subject final : public subject {
   holding holding_ = holding::contended;
   std::map<std::pair<std::uint64_t, std::uint64_t>, touched> files_;
   std::map<std::string, touched> paths_;
-  std::map<pid_t, unsigned> processes_;
   std::map<pid_t, unsigned> threads_;
   std::map<std::pair<std::uint64_t, std::uint64_t>, unsigned> file_numbers_;
   std::map<std::string, unsigned> name_numbers_;
