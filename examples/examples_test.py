@@ -105,7 +105,7 @@ def told_by(text: str) -> Told:
         by_time=finding_in(found["by_time"]),
         unconfirmed=finding_in(found["unconfirmed"]),
         fails_as_it_is=found["fails_as_it_is"],
-        finished=found["complete"],
+        finished=found["complete_of_each_file"],
         runs=found["runs"],
         diverged=found["diverged"],
     )

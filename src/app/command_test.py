@@ -414,6 +414,23 @@ class Interrupts(Commands):
             self.assert_gone()
             os.remove(ready)
 
+    def test_the_time_in_which_it_is_stopped_is_none_of_the_command(self) -> None:
+        ready, go = (os.path.join(self.files, name) for name in ("ready", "go"))
+        seconds = 2
+        for way in (["-n", "1"], ["--explore", "--explore-limit", "1"]):
+            waits = f": >{ready}; until test -e {go}; do sleep 0.01; done"
+            process = self.start_here("--run-timeout", f"{seconds}s", *way, "--", "sh", "-c", waits)
+            eventually(lambda: os.path.exists(ready))
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(seconds + 0.5)  # it would have had its time
+            pathlib.Path(go).touch()
+            process.send_signal(signal.SIGCONT)
+            run = self.end_of(process)
+            self.assertEqual(run.status, 0, run.complaint + run.text)
+            self.assert_gone()
+            os.remove(ready)
+            os.remove(go)
+
     def test_sigkill_at_any_moment_leaves_nothing(self) -> None:
         for _, process in self.moments():
             process.send_signal(signal.SIGKILL)

@@ -37,8 +37,10 @@ class explorer {
     found_.not_held = subject_.files_not_held();
     // What went on while a choice was made was in no order; what fails by chance has more ends than
     // were seen.
-    found_.complete = found_.complete && found_.not_held.empty() && found_.noticed.forced == 0 &&
-                      !found_.unconfirmed;
+    const bool can_tell =
+        found_.not_held.empty() && found_.noticed.forced == 0 && !found_.unconfirmed;
+    found_.complete = found_.complete && can_tell;
+    found_.complete_of_each_file = found_.complete_of_each_file && can_tell;
     found_.interrupted = is_interrupted(how_);
     found_.out_of_time = is_out_of_time(how_);
     found_.spent = clock::now() - begin;
@@ -55,7 +57,7 @@ class explorer {
     delay_each();
     if (is_enough()) return;
     every_order();
-    if (is_enough() || found_.complete) return;
+    if (is_enough() || found_.complete_of_each_file) return;
     delay_two();
     if (!is_enough()) draw(left());
   }
@@ -102,6 +104,7 @@ class explorer {
   void account(const executed_run& done, search_pass& of) {
     const auto& noticed = subject_.noticed();
     found_.noticed.forced += noticed.forced;
+    found_.noticed.outwaited += noticed.outwaited;
     found_.noticed.rings = std::max(found_.noticed.rings, noticed.rings);
     found_.noticed.shared_maps = std::max(found_.noticed.shared_maps, noticed.shared_maps);
     count(found_.states, subject_.state(done.end->state));
@@ -164,21 +167,37 @@ class explorer {
     found_.passes[delays].finished = true;
   }
 
+  // Of what touches one file first: that is few orders, and most of what can go wrong.
   void every_order() {
+    using commuting = depth_first::commuting;
+    depth_first of_each_file(commuting::by_footprint);
+    found_.complete_of_each_file = every_order(of_each_file, pass::every_order_of_each_file);
+    if (!found_.complete_of_each_file) return;
+    if (!of_each_file.has_left_out()) {
+      found_.passes.back().what = pass::every_order;
+      found_.complete = true;
+      return;
+    }
+    depth_first order(commuting::nothing);
+    found_.complete = every_order(order, pass::every_order);
+  }
+
+  // True: it was finished, and no run diverged.
+  bool every_order(depth_first& order, pass what) {
     const auto most = left() / 2;
-    auto& of = begin_pass(pass::every_order);
-    depth_first order;
-    std::uint64_t diverged_before = found_.diverged;
+    auto& of = begin_pass(what);
+    const auto in_no_order = [&] { return found_.diverged + found_.noticed.outwaited; };
+    const auto before_all = in_no_order();
     while (of.runs < most && !is_enough()) {
       if (!order.begin()) {
         of.finished = true;
-        found_.complete = found_.diverged == diverged_before;
-        return;
+        return in_no_order() == before_all;
       }
       const auto before = of.runs;
       one(order, of);
-      if (of.runs == before) return;  // it was stopped, or goes on to diverge
+      if (of.runs == before) break;  // it was stopped, or goes on to diverge
     }
+    return false;
   }
 
   void delay_two() {
@@ -256,18 +275,19 @@ class explorer {
 
   bool fails_each_time(command_finding& finding, unsigned times) {
     fixed_schedule order(finding.schedule);
-    finding.confirmed = repeat(order, times);
+    finding.confirmed = repeat(order, times, takes_time(finding.calls));
     return finding.confirmed.bad == finding.confirmed.runs;
   }
 
-  confirmation repeat(chooser& by, unsigned times) {
+  // What is by an order is not confirmed by a run in which a time-out ran out.
+  confirmation repeat(chooser& by, unsigned times, bool by_time) {
     confirmation counted;
     while (counted.runs < times && !is_interrupted(unhurried_)) {
       by.begin();
       const auto done = execute(subject_, by, unhurried_);
       if (done.stopped) break;
       ++counted.runs;
-      if (done.end && done.end->bad) ++counted.bad;
+      if (done.end && done.end->bad && (by_time || !done.end->outwaited)) ++counted.bad;
     }
     return counted;
   }
@@ -277,7 +297,7 @@ class explorer {
     ordering order(earlier, later);
     order.begin();
     const auto done = execute(subject_, order, looking_);
-    if (!done.end || !order.held_to()) return std::nullopt;
+    if (!done.end || done.end->outwaited || !order.held_to()) return std::nullopt;
     return done.end->bad;
   }
 
@@ -289,7 +309,8 @@ class explorer {
       order.begin();
       const auto done = execute(subject_, order, unhurried_);
       if (done.stopped) break;
-      if (!done.end || !order.held_to() || done.end->bad != bad) return std::nullopt;
+      const bool is_so = done.end && !done.end->outwaited && order.held_to();
+      if (!is_so || done.end->bad != bad) return std::nullopt;
       ++counted.runs;
       if (bad) ++counted.bad;
     }
@@ -386,6 +407,8 @@ std::string_view to_string(search_pass::kind what) noexcept {
       return "each operation delayed";
     case pass::samples:
       return "samples";
+    case pass::every_order_of_each_file:
+      return "every order of what touches one file";
     case pass::every_order:
       return "every order";
     default:

@@ -37,6 +37,7 @@ struct search_pass {
     as_it_is,
     one_delay,
     samples,
+    every_order_of_each_file,
     every_order,
     two_delays
   } what = as_it_is;
@@ -85,7 +86,11 @@ struct command_exploration {
   counted_states states;
   bool fails_as_it_is = false;
   bool ended_well = false;  ///< in some run
-  bool complete = false;    ///< every order of the calls on `files`, without letting time pass
+  /// Every order of the calls on `files` was executed, without letting time pass.
+  bool complete = false;
+  /// Every order of those that touch anything in common. What threads tell each other by memory, or
+  /// processes by a pipe, may make the order of others matter.
+  bool complete_of_each_file = false;
   bool interrupted = false;
   bool out_of_time = false;
   std::exception_ptr failed = nullptr;

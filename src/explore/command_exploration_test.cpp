@@ -182,6 +182,21 @@ TEST(command_exploration, finds_nothing_where_the_order_does_not_matter) {
   }
 }
 
+// A name on the way to what is opened: who makes the folder, and who opens a file in it.
+TEST(command_exploration, finds_a_file_that_is_opened_before_its_folder_is_made) {
+  search_setting here("exits");
+  here.settings.command = {"/bin/sh", "-c",
+                           "mkdir $TMPDIR/d & echo x >$TMPDIR/d/f; status=$?; wait; exit $status"};
+  here.options.limit = 20;
+  const auto found = here.explored();
+  ASSERT_TRUE(found.by_order);
+  ASSERT_TRUE(found.by_order->pair);
+  const auto& pair = *found.by_order->pair;
+  EXPECT_TRUE(found.by_order->calls[pair.earlier].word.starts_with("open"));
+  EXPECT_EQ(found.by_order->calls[pair.later].word, "mkdir");
+  EXPECT_EQ(pair.in_the_other.runs, 20U);
+}
+
 TEST(command_exploration, tells_what_takes_time_from_what_takes_an_order) {
   const auto found = search_setting("naps").explored();
   EXPECT_FALSE(found.by_order);

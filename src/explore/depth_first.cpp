@@ -16,7 +16,11 @@ bool depth_first::begin() {
 std::size_t depth_first::choose(std::span<const candidate> held) {
   if (held.back().is_time()) held = held.first(held.size() - 1);
   alone_ = held.size() == 1;
-  if (alone_) return is_asleep(held[0]) ? give_up : 0;
+  if (alone_ && !is_asleep(held[0])) return 0;
+  if (alone_) {
+    has_left_out_ = true;
+    return give_up;
+  }
   if (at_ == points_.size() && !add_point(held)) return give_up;
   auto& point = points_[at_++];
   const bool same =
@@ -29,7 +33,8 @@ std::size_t depth_first::choose(std::span<const candidate> held) {
   return point.chosen;
 }
 
-void depth_first::executed(const footprint& touched) {
+void depth_first::executed(const footprint& told) {
+  const auto touched = commuting_ == commuting::nothing ? footprint::everything() : told;
   if (!alone_) {
     auto& point = points_[at_ - 1];
     point.options[point.chosen].touched = touched;
@@ -63,7 +68,9 @@ bool depth_first::add_point(std::span<const candidate> held) {
   added.options.assign(held.size(), {});
   for (std::size_t i = 0; i < held.size(); ++i) {
     added.options[i].name = held[i];
-    if (is_asleep(held[i])) added.options[i].was = option::asleep;
+    if (!is_asleep(held[i])) continue;
+    added.options[i].was = option::asleep;
+    has_left_out_ = true;
   }
   if (!choose_untried(added)) return false;
   points_.push_back(std::move(added));

@@ -3,6 +3,7 @@
 #include "chooser.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -23,10 +24,19 @@ namespace filemap {
 /// which all that is held is asleep is given up.
 class depth_first final : public chooser {
  public:
+  enum class commuting : std::uint8_t {
+    by_footprint,
+    nothing,  ///< where footprints do not hold all that steps have in common: no step is left out
+  };
+
+  explicit depth_first(commuting what = commuting::by_footprint) : commuting_(what) {}
+
   bool begin() override;
   std::size_t choose(std::span<const candidate> held) override;
   void executed(const footprint& touched) override;
   void ended() override { has_ended_ = true; }
+  /// Was there a step anywhere that need not be done next?
+  bool has_left_out() const noexcept { return has_left_out_; }
 
  private:
   struct option {
@@ -48,12 +58,14 @@ class depth_first final : public chooser {
   bool add_point(std::span<const candidate> held);
   static bool choose_untried(point& point) noexcept;
 
+  const commuting commuting_;
   std::vector<point> points_;
   std::vector<std::vector<option>> spare_;
   std::size_t at_ = 0;
   std::vector<sleeper> asleep_;
-  bool alone_ = false;      // what was chosen last was the only one
-  bool has_ended_ = false;  // the run before
+  bool alone_ = false;         // what was chosen last was the only one
+  bool has_ended_ = false;     // the run before
+  bool has_left_out_ = false;  // in any run
 };
 
 }  // namespace filemap

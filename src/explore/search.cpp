@@ -112,7 +112,9 @@ bool is_out_of_time(const search_options& options) {
   return options.deadline && clock::now() >= *options.deadline;
 }
 
-executed_run execute(subject& what, chooser& by, const search_options& options) {
+namespace {
+
+executed_run execute_once(subject& what, chooser& by, const search_options& options) {
   executed_run done;
   std::vector<std::uint16_t> choices;
   what.begin();
@@ -137,6 +139,17 @@ executed_run execute(subject& what, chooser& by, const search_options& options) 
   done.end = what.end();
   done.schedule = to_witness(std::move(choices));
   return done;
+}
+
+}  // namespace
+
+executed_run execute(subject& what, chooser& by, const search_options& options) {
+  constexpr unsigned tries = 3;  // or the time-out is so short that it always runs out
+  for (unsigned i = 1;; ++i) {
+    auto done = execute_once(what, by, options);
+    if (!done.end || !done.end->outwaited || i == tries) return done;
+    by.begin();
+  }
 }
 
 search_result search(subject& what, const search_options& options) {

@@ -34,8 +34,8 @@ struct executed_run {
   bool stopped = false;  ///< by the interrupt or the deadline
 };
 
-/// Makes one run, of which `by` has agreed to the beginning. Throws `diverged`, and what the
-/// subject throws.
+/// Makes one run, of which `by` has agreed to the beginning; one that a time-out has disturbed
+/// again, a few times. Throws `diverged`, and what the subject throws.
 executed_run execute(subject& what, chooser& by, const search_options& options = {});
 
 struct search_result {

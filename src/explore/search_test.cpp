@@ -104,6 +104,28 @@ TEST(depth_first, executes_one_order_of_what_commutes) {
   EXPECT_EQ(found.schedules, 1U);
 }
 
+// Runs that it has made to their end.
+std::size_t schedules_of(depth_first& order, steps_in_order& subject) {
+  std::size_t ended = 0;
+  while (order.begin()) {
+    const bool is_over = execute(subject, order).end.has_value();
+    order.ended();
+    if (is_over) ++ended;
+  }
+  return ended;
+}
+
+TEST(depth_first, leaves_out_nothing_where_it_is_told_that_nothing_commutes) {
+  steps_in_order subject({2, 2, 1});
+  subject.touches = on_its_own;
+  depth_first all(depth_first::commuting::nothing);
+  EXPECT_EQ(schedules_of(all, subject), 30U);
+  EXPECT_FALSE(all.has_left_out());
+  depth_first some(depth_first::commuting::by_footprint);
+  EXPECT_EQ(schedules_of(some, subject), 1U);
+  EXPECT_TRUE(some.has_left_out());
+}
+
 TEST(depth_first, does_not_go_on_with_a_run_that_it_has_given_up) {
   steps_in_order subject({1, 1});
   subject.touches = on_its_own;

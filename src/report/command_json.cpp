@@ -88,6 +88,7 @@ json to_json(const supervision& noticed) {
       {"io_uring", noticed.rings},
       {"shared_mappings", noticed.shared_maps},
       {"not_quiet", noticed.forced},
+      {"outwaited", noticed.outwaited},
   };
 }
 
@@ -105,6 +106,7 @@ json to_json(const command_run& run, const command_exploration& found) {
       {"fails_as_it_is", found.fails_as_it_is},
       {"ended_well", found.ended_well},
       {"complete", found.complete},
+      {"complete_of_each_file", found.complete_of_each_file},
       {"passes", passes},
       {"runs", found.runs},
       {"diverged", found.diverged},

@@ -91,6 +91,10 @@ class command_writer : styled_text {
       line("No two of its threads or processes touch one file that a run changes.");
     } else if (found.complete) {
       line("{}", paint("32", "No order of its file operations breaks it."));
+    } else if (found.complete_of_each_file) {
+      line("{}",
+           paint("32",
+                 "No order of operations on one file breaks it; across files not all were tried."));
     } else {
       line("No order was found that breaks it; not all were tried.");
     }
@@ -238,6 +242,13 @@ class command_writer : styled_text {
               fmt::format("{} after it had run for 20 ms, as it never rests: another run may go "
                           "another way",
                           plural(noticed.forced, "choice")),
+              indent);
+    }
+    if (noticed.outwaited > 0) {
+      wrapped(field("Too slow"),
+              fmt::format("{} of its own ran out while calls were held, each time that the run was "
+                          "made: what followed is in no order",
+                          plural(noticed.outwaited, "time-out")),
               indent);
     }
     if (noticed.rings > 0) {

@@ -20,23 +20,15 @@ namespace {
 // Any thread may be kept from a processor for so long.
 constexpr nanoseconds longest_nap = std::chrono::milliseconds(5);
 
-bool is_below(std::string_view path, std::string_view folder) {
-  return path.starts_with(folder) &&
-         (path.size() == folder.size() || folder == "/" || path[folder.size()] == '/');
-}
-
-bool looks_at_end(const heard_call& call) {
-  return static_cast<int>(call.arguments[2]) >= SEEK_END;  // SEEK_DATA and SEEK_HOLE too
-}
-
 }  // namespace
 
 command_subject::command_subject(command_settings settings)
     : settings_(std::move(settings)),
       here_(std::filesystem::current_path().string()),
-      supervisor_(supervisor_options_of(settings_)) {
+      supervisor_(supervisor_options_of(settings_)),
+      contention_(settings_.watch) {
   supervisor_.hears = [this](const heard_call& call) { hear(call); };
-  supervisor_.holds = [this](const heard_call& call) { return wants(call); };
+  supervisor_.holds = [this](const heard_call& call) { return contention_.wants(call); };
   supervisor_.intervenes = [this](const heard_call& call) { return intervene(call); };
 }
 
@@ -53,63 +45,17 @@ void command_subject::learn() {
     while (!names_.empty()) execute(0);
     end();
   }
-  learns_ = false;
+  contention_.learns_no_more();
 }
-
-bool command_subject::is_watched(const named_file& file) const {
-  if (file.path.empty()) return false;
-  const bool is_data = file.is_regular || file.what == effect::lists_directory;
-  if (file.exists && file.by_descriptor && !is_data) return false;
-  for (const auto* const outside : {"/proc", "/sys", "/dev"}) {
-    if (is_below(file.path, outside) && !is_below(file.path, "/dev/shm")) return false;
-  }
-  if (settings_.watch.empty()) return true;
-  return std::any_of(settings_.watch.begin(), settings_.watch.end(),
-                     [&](const auto& folder) { return is_below(file.path, folder.string()); });
-}
-
-namespace {
-
-// What is in a folder is a thing of its own: who makes or takes a name in it changes it, and who
-// lists it looks at it. It is known by the folder's path with a slash behind it.
-bool is_folder(const std::string& path) { return path.ends_with('/'); }
-std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
-std::string key_of(const named_file& file) {
-  return file.what == effect::lists_directory ? file.path + '/' : file.path;
-}
-// An open of a file that is there makes none.
-bool makes_or_takes_a_name(const heard_call& call, const named_file& file) {
-  if (file.what != effect::changes_name) return false;
-  return call.row->what != peculiarity::opens || !file.exists;
-}
-
-}  // namespace
 
 void command_subject::hear(const heard_call& call) {
   note_what_was_outwaited(call.thread);
   naps_.erase(call.thread);
   dozing_.erase(call.thread);
-  const auto touch = [&](touched& one, const named_file& file) {
-    one.threads.insert(call.thread);
-    one.by_other = one.by_other || call.thread != call.process;
-    const bool is_change = file.what == effect::changes_file || file.what == effect::changes_name ||
-                           file.what == effect::locks || call.truncates;
-    one.changed = one.changed || is_change;
-  };
-  if (call.exclusively && is_watched(call.first)) paths_[call.first.path].is_new = true;
-  for (const auto* const file : {&call.first, &call.second}) {
-    if (!is_watched(*file) || file->what == effect::nothing) continue;
-    touch(paths_[key_of(*file)], *file);
-    if (makes_or_takes_a_name(call, *file)) touch(paths_[folder_of(file->path)], *file);
-    if (file->what == effect::lists_directory) {
-      paths_[key_of(*file)].is_listed = true;
-      continue;
-    }
-    if (!file->exists) continue;
-    auto& itself = files_[{file->device, file->inode}];
-    touch(itself, *file);
-    itself.paths.insert(file->path);
-  }
+  // To ask takes a while, and matters only where a name of a folder may be made or taken.
+  const bool may_be_folder =
+      call.first.what == effect::changes_name && call.row->what != peculiarity::opens;
+  contention_.hear(call, may_be_folder && supervisor_.is_alone(call.thread));
 }
 
 // What changes a file, a name or what is durable may fail anywhere; what only looks, where runs are
@@ -128,13 +74,10 @@ bool command_subject::is_fallible(const heard_call& call) const {
       default:
         break;
     }
-    const auto known = known_.find(key_of(file));
-    const auto now = paths_.find(key_of(file));
-    return call.truncates || (known != known_.end() && known->second.changed) ||
-           (now != paths_.end() && now->second.changed);
+    return call.truncates || contention_.is_changed(file);
   };
-  return (is_watched(call.first) && changes(call.first)) ||
-         (is_watched(call.second) && changes(call.second));
+  return (contention_.is_watched(call.first) && changes(call.first)) ||
+         (contention_.is_watched(call.second) && changes(call.second));
 }
 
 // The same for the same call in each run: of what is drawn each process has a sequence of its own.
@@ -185,97 +128,28 @@ std::map<std::string, std::size_t> command_subject::files_left() const {
        at.increment(error)) {
     add(at->path());
   }
-  for (const auto& [path, known] : known_) {
-    if (known.changed) add(path);
-  }
+  for (const auto& path : contention_.changed_paths()) add(path);
   return left;
-}
-
-bool command_subject::is_to_be_held(const heard_call& call, const named_file& file) const {
-  if (file.path.empty() || !is_watched(file)) return false;
-  if (!settings_.watch.empty()) return true;
-  if (makes_or_takes_a_name(call, file)) {
-    const auto folder = known_.find(folder_of(file.path));
-    if (folder != known_.end() && folder->second.contended) return true;
-  }
-  const auto key = key_of(file);
-  const auto known = known_.find(key);
-  if (known != known_.end()) {
-    if (known->second.contended) return true;
-    if (holding_ == holding::changed && known->second.changed) return true;
-    if (known->second.was_held) return false;
-  }
-  // One of which no run before has said anything, as its name is drawn anew each time.
-  const auto seen = paths_.find(key);
-  return seen != paths_.end() && seen->second.changed;
-}
-
-bool command_subject::wants(const heard_call& call) {
-  if (holding_ == holding::nothing) return false;
-  if (call.row->what == peculiarity::closes) return false;
-  if (call.first.what == effect::moves_cursor && !looks_at_end(call)) return false;
-  return is_to_be_held(call, call.first) || is_to_be_held(call, call.second);
-}
-
-// True: there is more to be held than before.
-bool command_subject::learn_from_run() {
-  bool more = false;
-  // A name that has to be new may be drawn anew in each run, and then says nothing of the next one.
-  const auto is_drawn = [&](const std::string& path) {
-    const auto found = paths_.find(path);
-    return found != paths_.end() && found->second.is_new && once_new_.count(path) == 0;
-  };
-  const bool all_was_held = holding_ == holding::changed;
-  const auto learn = [&](const std::string& path, const touched& one) {
-    if (is_drawn(path)) return;
-    const bool by_two = one.threads.size() > 1 || one.by_other;
-    const bool shared = one.changed && by_two && holding_ != holding::nothing;
-    const bool contended =
-        (shared || !settings_.watch.empty()) && (!is_folder(path) || one.is_listed);
-    if (!learns_) {
-      const auto found = known_.find(path);
-      const bool is_held = found == known_.end() || found->second.contended;
-      if (contended && !is_held) not_held_.insert(path);
-      return;
-    }
-    auto& known = known_[path];
-    known.changed = known.changed || one.changed;
-    more = more || (contended && !known.contended);
-    known.contended = known.contended || contended;
-    known.was_held = known.was_held || all_was_held;
-  };
-  for (const auto& [file, one] : files_) {
-    for (const auto& path : one.paths) learn(path, one);
-  }
-  for (const auto& [path, one] : paths_) learn(path, one);
-  for (const auto& [path, one] : paths_) {
-    if (one.is_new && learns_) once_new_.insert(path);
-  }
-  return more;
 }
 
 std::vector<std::string> command_subject::contended_files() const {
   std::vector<std::string> files;
-  for (const auto& [path, known] : known_) {
-    if (known.contended) files.push_back(shown(path));
-  }
+  for (const auto& path : contention_.contended_paths()) files.push_back(shown(path));
   return files;
 }
 
 std::vector<std::string> command_subject::files_not_held() const {
   std::vector<std::string> files;
-  for (const auto& path : not_held_) files.push_back(shown(path));
+  for (const auto& path : contention_.not_held()) files.push_back(shown(path));
   return files;
 }
 
 // --- a run
 
 void command_subject::run_once(holding what, supervisor::processors on) {
-  holding_ = what;
+  contention_.begin_run(what);
   supervisor_.stop();  // or it could still write where the next one is prepared
   prepare_run(settings_);
-  files_.clear();
-  paths_.clear();
   threads_.clear();
   file_numbers_.clear();
   name_numbers_.clear();
@@ -294,6 +168,7 @@ void command_subject::run_once(holding what, supervisor::processors on) {
   naps_.clear();
   dozing_.clear();
   time_passed_ = 0;
+  outwaited_ = 0;
   time_is_tried_ = false;
   begun_ = clock::now();
   supervisor_.start(on);
@@ -359,7 +234,10 @@ void command_subject::look_at_waits() {
 void command_subject::note_what_was_outwaited(pid_t thread) {
   const auto found = waits_.find(thread);
   if (found == waits_.end()) return;
-  if (clock::now() >= found->second.ends) executed_.push_back(note_time(found->second.wait));
+  if (clock::now() >= found->second.ends) {
+    executed_.push_back(note_time(found->second.wait));
+    ++outwaited_;
+  }
   waits_.erase(found);
 }
 
@@ -468,9 +346,10 @@ footprint command_subject::execute(std::size_t choice) {
 ending command_subject::end() {
   end_ = supervisor_.end();
   noticed_ = supervisor_.noticed();
-  learned_more_ = learn_from_run();
+  noticed_.outwaited = outwaited_;
+  learned_more_ = contention_.end_run();
   const auto state = state_of(end_, settings_);
-  return {false, state_number(state), state.bad};
+  return {false, state_number(state), state.bad, outwaited_ > 0};
 }
 
 std::size_t command_subject::state_number(const command_state& state) {
@@ -484,11 +363,18 @@ std::size_t command_subject::state_number(const command_state& state) {
 // --- what it touches
 
 // A footprint of this run is compared with ones of the runs that began like it, so that its objects
-// have the same numbers in all of them: those of what is held are given when it is named.
+// have the same numbers in all of them: they are given when what is held is named. (By their paths
+// they cannot be known: a name may be drawn anew in each run.)
 void command_subject::number_what_it_names(const heard_call& call) {
+  const auto number = [&](const std::string& path) {
+    paths_touched_.try_emplace(path, static_cast<unsigned>(paths_touched_.size()));
+  };
   for (const auto* const file : {&call.first, &call.second}) {
     if (file->path.empty()) continue;
-    paths_touched_.try_emplace(file->path, static_cast<unsigned>(paths_touched_.size()));
+    number(file->path);
+    number(folder_of(file->path));
+    number(file->path + '/');
+    for (const auto& way : contention_.ways_to(*file)) number(way);
     if (!file->exists) continue;
     files_touched_.try_emplace({file->device, file->inode},
                                static_cast<unsigned>(files_touched_.size()));
@@ -502,7 +388,6 @@ std::uint64_t command_subject::bit(std::string_view what, unsigned number) {
 }
 
 footprint command_subject::footprint_of(const heard_call& call) {
-  number_what_it_names(call);
   footprint all;
   for (const auto* const file : {&call.first, &call.second}) {
     if (!file->path.empty()) all.add(footprint_of(call, *file));
@@ -513,17 +398,20 @@ footprint command_subject::footprint_of(const heard_call& call) {
 // A file is touched as itself and as what is to be found by its path: when the first that makes it
 // has been executed, the others that are held have not heard of it.
 footprint command_subject::footprint_of(const heard_call& call, const named_file& file) {
-  const auto path = paths_touched_.at(file.path);
-  const auto name = bit("name", path);
-  auto data = bit("at", path);
-  if (file.exists) data |= bit("file", files_touched_.at({file.device, file.inode}));
-  const auto folder = file.path.substr(0, file.path.rfind('/'));
-  const auto listed = [&](const std::string& of) {
-    const auto next = static_cast<unsigned>(paths_touched_.size());
-    return bit("list", paths_touched_.try_emplace(of, next).first->second);
+  const auto of_path = [&](std::string_view what, const std::string& path) {
+    const auto found = paths_touched_.find(path);
+    return found == paths_touched_.end() ? footprint::everything().reads : bit(what, found->second);
   };
+  const auto name = of_path("name", file.path);
+  auto data = of_path("at", file.path);
+  if (file.exists) {
+    const auto found = files_touched_.find({file.device, file.inode});
+    if (found == files_touched_.end()) return footprint::everything();
+    data |= bit("file", found->second);
+  }
   footprint all;
   if (!file.by_descriptor) all.reads |= name;
+  for (const auto& way : contention_.ways_to(file)) all.reads |= of_path("name", way);
   switch (file.what) {
     case effect::nothing:
     case effect::looks_at_name:
@@ -533,7 +421,7 @@ footprint command_subject::footprint_of(const heard_call& call, const named_file
       // there makes none; of others the file itself knows how many names it has.
       if (!makes_or_takes_a_name(call, file)) break;
       all.changes |= name | data;
-      all.reads |= listed(folder);
+      all.reads |= of_path("list", folder_of(file.path));
       break;
     case effect::moves_cursor:  // to the end: no other is held
     case effect::looks_at_file:
@@ -544,16 +432,16 @@ footprint command_subject::footprint_of(const heard_call& call, const named_file
       all.changes |= data;
       break;
     case effect::locks:
-      locks_ |= bit("lock", path);
-      all.changes |= bit("lock", path);
+      locks_ |= of_path("lock", file.path);
+      all.changes |= of_path("lock", file.path);
       break;
     case effect::lists_directory:
-      all.changes |= listed(file.path);
+      all.changes |= of_path("list", file.path + '/');
       break;
   }
   if (call.truncates) all.changes |= data;
   if (call.row->what == peculiarity::at_cursor || file.what == effect::moves_cursor) {
-    all.changes |= bit("cursor", path);
+    all.changes |= of_path("cursor", file.path);
   }
   return all;
 }

@@ -16,6 +16,7 @@
 // `candidate::time`.
 
 #include "command.hpp"
+#include "contention.hpp"
 #include "subject.hpp"
 #include "supervisor/supervisor.hpp"
 
@@ -106,23 +107,7 @@ class command_subject final : public subject {
   std::vector<std::string> files_not_held() const;
 
  private:
-  enum class holding : std::uint8_t { nothing, changed, contended };
-
-  // What is known of a path from the runs before.
-  struct known_path {
-    bool changed = false;
-    bool contended = false;
-    bool was_held = false;  // in a run in which all that changes was: so what touches it is known
-  };
-  // What this run has done to a file, or to a name.
-  struct touched {
-    std::set<pid_t> threads;
-    bool by_other = false;  ///< by another than its process's first: of a pool it may be any
-    bool changed = false;
-    bool is_new = false;     ///< a name that had to be new
-    bool is_listed = false;  ///< a folder
-    std::set<std::string> paths;
-  };
+  using holding = contention::holding;
 
   void run_once(holding what, supervisor::processors on = supervisor::processors::one);
   nanoseconds left_of(nanoseconds patience) const;
@@ -130,12 +115,9 @@ class command_subject final : public subject {
   void wait_for_nap(const timed_wait& nap);
   void look_at_waits();
   void note_what_was_outwaited(pid_t thread);
-  bool wants(const heard_call& call);
   void hear(const heard_call& call);
   bool is_fallible(const heard_call& call) const;
   intervention intervene(const heard_call& call);
-  bool is_watched(const named_file& file) const;
-  bool is_to_be_held(const heard_call& call, const named_file& file) const;
   void advance();
   void name_what_is_held();
   candidate name_of(const heard_call& call);
@@ -148,7 +130,6 @@ class command_subject final : public subject {
   executed_call note(std::size_t which);
   executed_call note_time(const timed_wait& wait);
   std::string shown(const std::string& path) const;
-  bool learn_from_run();
   std::size_t state_number(const command_state& state);
 
   command_settings settings_;
@@ -157,20 +138,14 @@ class command_subject final : public subject {
   supervisor supervisor_;
 
   // Of all runs.
-  std::map<std::string, known_path> known_;
-  std::set<std::string> once_new_;  // names that had to be new in a run before
-  bool learns_ = true;
-  bool learned_more_ = false;  // from the last run
-  std::set<std::string> not_held_;
+  contention contention_;
+  bool learned_more_ = false;                   // from the last run
   std::map<std::string, std::uint32_t> kinds_;  // "p0 write f1": a stream
   std::vector<std::string> kind_names_;
   std::map<std::string, std::uint64_t> objects_;
   std::vector<command_state> states_;
 
   // Of this run.
-  holding holding_ = holding::contended;
-  std::map<std::pair<std::uint64_t, std::uint64_t>, touched> files_;
-  std::map<std::string, touched> paths_;
   std::map<pid_t, unsigned> threads_;
   std::map<std::pair<std::uint64_t, std::uint64_t>, unsigned> file_numbers_;
   std::map<std::string, unsigned> name_numbers_;
@@ -202,6 +177,7 @@ class command_subject final : public subject {
   std::map<pid_t, unsigned> naps_;       // of a thread, since it was heard of last
   std::set<pid_t> dozing_;               // who naps again and again, and does nothing that is held
   std::uint32_t time_passed_ = 0;        // times
+  std::uint64_t outwaited_ = 0;          // waits that nobody let pass
   bool time_is_tried_ = false;           // since the last call was executed
   supervisor::rest rest_ = supervisor::rest::over;
   command_end end_;

@@ -35,9 +35,10 @@ struct candidate {
 
 /// What a run came to.
 struct ending {
-  bool deadlock = false;  ///< nothing can be done, and not all has ended: there is no state
-  std::size_t state = 0;  ///< equal for equal states of this subject, from 0
-  bool bad = false;       ///< the state is one that is looked for
+  bool deadlock = false;   ///< nothing can be done, and not all has ended: there is no state
+  std::size_t state = 0;   ///< equal for equal states of this subject, from 0
+  bool bad = false;        ///< the state is one that is looked for
+  bool outwaited = false;  ///< a time-out ran out that nobody let pass, as the machine was slow
 };
 
 /// What is run again and again, a step at a time. A wait that is ready goes on by itself.

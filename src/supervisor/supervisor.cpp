@@ -218,6 +218,7 @@ void supervisor::start(processors on) {
   released_ = 0;
   noticed_ = {};
   begun_ = clock::now();
+  had_.begin();
   ran_before_.reset();
   on_one_processor_ = on == processors::one;
   const auto* const used = on == processors::one ? &one_processor_ : nullptr;
@@ -535,7 +536,7 @@ bool supervisor::is_over() {
 supervisor::rest supervisor::go_on() {
   for (;;) {
     if (options_.interrupt != nullptr && options_.interrupt->load()) return rest::interrupted;
-    if (clock::now() - begun_ > options_.run_timeout) return rest::out_of_time;
+    if (had_.look() > options_.run_timeout) return rest::out_of_time;
     if (wait_for_event(!held_.empty() ? between_looks : asleep_.empty() ? nothing_to_do : 1ms)) {
       if (is_over()) return rest::over;
       continue;
@@ -580,9 +581,9 @@ bool supervisor::let_time_pass(nanoseconds patience) {
   return false;
 }
 
-bool supervisor::is_stopped() const {
+bool supervisor::is_stopped() {
   const bool is_interrupted = options_.interrupt != nullptr && options_.interrupt->load();
-  return is_interrupted || clock::now() - begun_ > options_.run_timeout;
+  return is_interrupted || had_.look() > options_.run_timeout;
 }
 
 std::vector<supervisor::sleeper>::iterator supervisor::first_to_wake() {
@@ -602,6 +603,16 @@ void supervisor::wake(std::vector<sleeper>::iterator which) {
   slept_ = std::max(slept_, one.ends);
   reply(one.id, 0, 0);
   ran_before_.reset();
+}
+
+bool supervisor::is_alone(pid_t thread) {
+  const auto all = tree_->look();
+  return std::all_of(all.begin(), all.end(), [&](const thread_state& one) {
+    if (one.thread == thread || one.state == 'Z' || one.state == 'X') return true;
+    const auto call = one.state == 'R' ? std::nullopt : call_of(one.thread);
+    if (!call) return false;
+    return call->number == SYS_wait4 || call->number == SYS_waitid || is_vfork(*call);
+  });
 }
 
 std::vector<timed_wait> supervisor::timed_waits() const {
@@ -647,9 +658,11 @@ command_end supervisor::end() {
 command_end run_unsupervised(const supervisor_options& options) {
   target ran({options.command, options.directory, options.removed, nullptr});
   const auto begun = clock::now();
+  run_clock had;
+  had.begin();
   output_tail output;
   std::optional<int> status;
-  while (!status && clock::now() - begun <= options.run_timeout) {
+  while (!status && had.look() <= options.run_timeout) {
     if (options.interrupt != nullptr && options.interrupt->load()) break;
     std::array<pollfd, 2> events{{{output.has_ended() ? -1 : ran.output().get(), POLLIN, 0},
                                   {ran.status().get(), POLLIN, 0}}};

@@ -27,6 +27,7 @@
 #include "filter.hpp"
 #include "lineage.hpp"
 #include "process_tree.hpp"
+#include "run_clock.hpp"
 #include "target.hpp"
 #include "thread_view.hpp"
 
@@ -102,6 +103,7 @@ struct supervision {
   std::uint64_t held = 0;
   std::uint64_t failed = 0;       ///< calls that an intervention has answered
   std::uint64_t forced = 0;       ///< choices that were made though the command was never quiet
+  std::uint64_t outwaited = 0;    ///< time-outs of its own that ran out while calls were held
   std::uint64_t rings = 0;        ///< io_uring_setup and io_submit
   std::uint64_t shared_maps = 0;  ///< of files that it may change unheard
 };
@@ -158,6 +160,8 @@ class supervisor {
   heard_call as_it_is_now(std::size_t which) const;
   /// At rest: of the threads that will go on by themselves.
   std::vector<timed_wait> timed_waits() const;
+  /// Can nobody but the thread do anything before its call returns? All others wait for children.
+  bool is_alone(pid_t thread);
   /// Since the run's beginning.
   nanoseconds running() const { return clock::now() - begun_; }
 
@@ -187,7 +191,7 @@ class supervisor {
   bool has_heard() const;
   bool wait_for_event(nanoseconds most);
   bool is_over();
-  bool is_stopped() const;
+  bool is_stopped();
   bool is_never_quiet();
 
   // A thread that sleeps until we say that it has. Sleeps end in the order that they would have if
@@ -224,6 +228,7 @@ class supervisor {
   bool released_may_wait_ = false;
   std::optional<int> status_;
   instant begun_{};
+  run_clock had_;                            // of its time
   std::optional<std::uint64_t> ran_before_;  // until the last event
   output_tail output_;
   supervision noticed_;
