@@ -28,7 +28,6 @@ command_settings settings_of(const options& asked, const work_directory& directo
                              const std::atomic<bool>& interrupt) {
   auto settings = asked.subject;
   settings.directory = directory.path();
-  settings.removed = directory.path();
   settings.seed = asked.seed;
   settings.interrupt = &interrupt;
   return settings;

@@ -177,6 +177,41 @@ TEST(search, is_not_complete_where_a_run_goes_on_to_diverge) {
   EXPECT_FALSE(found.complete);
 }
 
+// It comes to its end, but in its first runs a time-out has run out.
+class hurried final : public subject {
+ public:
+  explicit hurried(std::size_t until) : until_(until) {}
+  void begin() override {
+    ++begun;
+    held_ = {{0, 0, 0}};
+  }
+  std::span<const candidate> held() const override { return held_; }
+  footprint execute(std::size_t) override {
+    held_.clear();
+    return on_one_thing;
+  }
+  ending end() override { return {false, 0, false, begun <= until_}; }
+  std::string describe(const candidate&) const override { return ""; }
+
+  std::size_t begun = 0;
+
+ private:
+  const std::size_t until_;
+  std::vector<candidate> held_;
+};
+
+TEST(execute, makes_a_run_in_which_a_time_out_ran_out_again_a_few_times) {
+  hurried once(1);
+  fixed_schedule order{witness{}};
+  order.begin();
+  EXPECT_FALSE(execute(once, order).end->outwaited);
+  EXPECT_EQ(once.begun, 2U);
+  hurried always(100);
+  order.begin();
+  EXPECT_TRUE(execute(always, order).end->outwaited);
+  EXPECT_EQ(always.begun, 3U);
+}
+
 // --- witnesses
 
 TEST(witness, is_better_with_fewer_detours_and_then_the_first) {

@@ -36,7 +36,6 @@ supervisor_options supervisor_options_of(const command_settings& settings) {
   supervisor_options options;
   options.command = settings.command;
   options.directory = settings.directory / "tmp";
-  options.removed = settings.removed;
   options.denies_io_uring = settings.denies_io_uring;
   options.run_timeout = settings.run_timeout;
   options.interrupt = settings.interrupt;

@@ -19,7 +19,6 @@ struct command_settings {
   std::vector<std::string> command;
   std::string prepare;                       ///< for /bin/sh, before each run; or empty
   std::filesystem::path directory;           ///< of ours alone: the command's TMPDIR is in it
-  std::filesystem::path removed;             ///< when this process is killed
   std::vector<std::filesystem::path> watch;  ///< what lies below these alone; none: every file
   std::optional<std::regex> fail_on;         ///< in its output: a failure
   std::vector<call_fault> faults;

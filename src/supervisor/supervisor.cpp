@@ -222,8 +222,8 @@ void supervisor::start(processors on) {
   ran_before_.reset();
   on_one_processor_ = on == processors::one;
   const auto* const used = on == processors::one ? &one_processor_ : nullptr;
-  target_ = std::make_unique<target>(target::start_options{options_.command, options_.directory,
-                                                           options_.removed, &filter_, used});
+  target_ = std::make_unique<target>(
+      target::start_options{options_.command, options_.directory, &filter_, used});
   ::ioctl(target_->listener().get(), SECCOMP_IOCTL_NOTIF_SET_FLAGS,
           SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);  // a kernel before 6.6 only takes longer
   tree_ = std::make_unique<process_tree>(target_->guardian());
@@ -656,7 +656,7 @@ command_end supervisor::end() {
 }
 
 command_end run_unsupervised(const supervisor_options& options) {
-  target ran({options.command, options.directory, options.removed, nullptr});
+  target ran({options.command, options.directory, nullptr});
   const auto begun = clock::now();
   run_clock had;
   had.begin();

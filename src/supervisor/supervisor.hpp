@@ -111,7 +111,6 @@ struct supervision {
 struct supervisor_options {
   std::vector<std::string> command;
   std::filesystem::path directory;  ///< its TMPDIR, which is there
-  std::filesystem::path removed;    ///< when this process is killed
   bool denies_io_uring = false;
   nanoseconds run_timeout = std::chrono::seconds(10);
   /// A command that has run for so long (on the processor, which others may want too) since it was

@@ -190,12 +190,7 @@ void reap(pid_t command, const unique_fd& status) noexcept {
     char asked = 0;
     const bool is_told = ::read(made.control.from.get(), &asked, 1) > 0;
     const auto left = end_all_children();
-    if (is_told) {
-      tell(made.status.to, static_cast<int>(left));
-    } else if (!how.removed.empty()) {
-      std::error_code ignored;
-      std::filesystem::remove_all(how.removed, ignored);
-    }
+    if (is_told) tell(made.status.to, static_cast<int>(left));
     ::_exit(0);
   }
 }

@@ -36,14 +36,13 @@ class output_tail {
 ///     this process ─ guardian ─ command ─ …
 ///
 /// The guardian is a subreaper, so that whatever the command starts stays below it, and ends all of
-/// that when it is told to, and when this process is gone, by SIGKILL too. Then it also removes the
-/// directory. The command is in a session of its own, so that a Ctrl-C is this process's alone.
+/// that when it is told to, and when this process is gone, by SIGKILL too. The command is in a
+/// session of its own, so that a Ctrl-C is this process's alone.
 class target {
  public:
   struct start_options {
     std::vector<std::string> command;       ///< found as execvp(3) finds it
     std::filesystem::path directory;        ///< in its TMPDIR
-    std::filesystem::path removed;          ///< by the guardian, when this process is gone
     const call_filter* filter = nullptr;    ///< that it installs; none: it runs as it is
     const cpu_set_t* processors = nullptr;  ///< on which it runs; none: on all
   };
