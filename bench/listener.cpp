@@ -32,7 +32,7 @@ void supervised(const std::filesystem::path& dir, std::uint64_t bytes) {
 }
 
 void listened_to(const call_filter& filter, const std::filesystem::path& dir, std::uint64_t bytes) {
-  target ran({dd(dir / "file", bytes), dir, {}, &filter});
+  target ran({dd(dir / "file", bytes), dir, &filter});
   const auto listener = ran.listener().get();
   ::ioctl(listener, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
   for (;;) {
