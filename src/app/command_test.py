@@ -105,7 +105,7 @@ class Answers(Commands):
 
     def test_nothing_is_found_where_there_is_nothing(self) -> None:
         run = self.of(["--explore"], "sh", "-c", NO_RACE)
-        self.assertIn("No order of its file operations breaks it", run.text)
+        self.assertIn("No order of its operations on contended files breaks it", run.text)
 
     def test_output_that_matches_is_a_failure(self) -> None:
         self.of(["-n", "2", "--fail-on", "pan+ic"], "sh", "-c", "echo a panic here", expect=1)

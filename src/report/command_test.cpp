@@ -145,8 +145,9 @@ TEST(command_text, says_no_more_than_was_searched) {
   EXPECT_NE(text_report(run, false).find("\nNo order was found that breaks it; not all were tried"),
             std::string::npos);
   run.explored->complete = true;
-  EXPECT_NE(text_report(run, false).find("\nNo order of its file operations breaks it.\n"),
-            std::string::npos);
+  EXPECT_NE(
+      text_report(run, false).find("\nNo order of its operations on contended files breaks it.\n"),
+      std::string::npos);
   run.explored->files.clear();
   EXPECT_NE(text_report(run, false).find("\nNo two of its threads or processes touch one file"),
             std::string::npos);

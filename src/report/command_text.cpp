@@ -90,7 +90,7 @@ class command_writer : styled_text {
     } else if (found.files.empty()) {
       line("No two of its threads or processes touch one file that a run changes.");
     } else if (found.complete) {
-      line("{}", paint("32", "No order of its file operations breaks it."));
+      line("{}", paint("32", "No order of its operations on contended files breaks it."));
     } else if (found.complete_of_each_file) {
       line("{}",
            paint("32",
