@@ -257,7 +257,8 @@ nanoseconds command_subject::left_of(nanoseconds patience) const {
 }
 
 // Calls that came to be held at one rest come in an order that is the same in the next run, and
-// those that were held at an earlier one before them.
+// those that were held at an earlier one before them. Of threads that do the same the older one
+// comes first: which of them the kernel lets run first depends on how busy the machine is.
 void command_subject::name_what_is_held() {
   struct unnamed {
     const heard_call* call;
@@ -278,7 +279,7 @@ void command_subject::name_what_is_held() {
     const auto key = [](const unnamed& of) {
       return std::tuple(std::string_view(of.call->process_name), of.call->row->word,
                         std::string_view(of.file), of.call->size.value_or(0), of.thread,
-                        of.call->number);
+                        of.call->thread);
     };
     return key(one) < key(other);
   });
