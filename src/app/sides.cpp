@@ -5,7 +5,8 @@
 //     sides threads|processes SEEN FIRST SIDE…    FIRST: is done before; "mkdir D,append D/f"
 //
 // "append f,read f | stat f" may see "0 0,0 1|1|": of each call what it returned, or -errno. Of a
-// stat that is the size, or "d"; "tell" and "ask" are about memory that all share.
+// stat that is the size, or "d"; "tell" and "ask" are about memory that all share. "post 1" lets
+// the second side go on from a "wait", and both see nothing.
 
 #include <array>
 #include <atomic>
@@ -16,6 +17,7 @@
 #include <iostream>
 #include <map>
 #include <new>
+#include <semaphore.h>
 #include <span>
 #include <sstream>
 #include <string>
@@ -30,7 +32,13 @@
 
 namespace {
 
-std::atomic<int>* told = nullptr;
+constexpr std::size_t most_sides = 4;
+
+struct shared_memory {
+  std::atomic<int> told{0};
+  std::array<::sem_t, most_sides> posted{};
+};
+shared_memory* shared = nullptr;
 
 std::string seen(long result) { return std::to_string(result < 0 ? -errno : result); }
 
@@ -52,7 +60,7 @@ std::string looked_at(const std::string& name) {
   return S_ISDIR(status.st_mode) ? "d" : std::to_string(status.st_size);
 }
 
-std::string done(const std::string& operation) {
+std::string done(const std::string& operation, std::size_t side) {
   std::istringstream words(operation);
   std::string what;
   std::string name;
@@ -79,17 +87,19 @@ std::string done(const std::string& operation) {
       {"rmdir", [&] { return seen(::rmdir(name.c_str())); }},
       {"rename", [&] { return seen(::rename(name.c_str(), other.c_str())); }},
       {"link", [&] { return seen(::link(name.c_str(), other.c_str())); }},
-      {"tell", [&] { return std::to_string(++*told); }},
-      {"ask", [&] { return std::to_string(told->load()); }},
+      {"tell", [&] { return std::to_string(++shared->told); }},
+      {"ask", [&] { return std::to_string(shared->told.load()); }},
+      {"post", [&] { return ::sem_post(&shared->posted.at(std::stoul(name))) == 0 ? "" : "?"; }},
+      {"wait", [&] { return ::sem_wait(&shared->posted.at(side)) == 0 ? "" : "?"; }},
   };
   return all.at(what)();
 }
 
-std::string done_by(const std::string& side) {
-  std::istringstream operations(side);
+std::string done_by(const std::string& program, std::size_t side) {
+  std::istringstream operations(program);
   std::string all;
   for (std::string one; std::getline(operations, one, ',');) {
-    all += (all.empty() ? "" : ",") + done(one);
+    all += (all.empty() ? "" : ",") + done(one, side);
   }
   return all;
 }
@@ -98,7 +108,7 @@ std::vector<std::string> by_threads(std::span<const std::string> sides) {
   std::vector<std::string> all(sides.size());
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < sides.size(); ++i) {
-    threads.emplace_back([&, i] { all[i] = done_by(sides[i]); });
+    threads.emplace_back([&, i] { all[i] = done_by(sides[i], i); });
   }
   for (auto& one : threads) one.join();
   return all;
@@ -106,11 +116,11 @@ std::vector<std::string> by_threads(std::span<const std::string> sides) {
 
 std::vector<std::string> by_processes(std::span<const std::string> sides) {
   std::vector<int> ends;
-  for (const auto& side : sides) {
+  for (std::size_t i = 0; i < sides.size(); ++i) {
     std::array<int, 2> pipe{};
     if (::pipe(pipe.data()) != 0) std::abort();
     if (::fork() == 0) {
-      const auto all = done_by(side);
+      const auto all = done_by(sides[i], i);
       ::_exit(::write(pipe[1], all.data(), all.size()) < 0 ? 1 : 0);
     }
     ::close(pipe[1]);
@@ -137,11 +147,12 @@ int main(int count, char** words) {
   if (arguments.size() < 4) return 2;
   const char* const directory = std::getenv("TMPDIR");
   if (directory == nullptr || ::chdir(directory) != 0) return 2;
-  auto* const shared =
-      ::mmap(nullptr, sizeof *told, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (shared == MAP_FAILED) return 2;
-  told = new (shared) std::atomic<int>(0);
-  done_by(arguments[2]);
+  auto* const memory =
+      ::mmap(nullptr, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return 2;
+  shared = new (memory) shared_memory;
+  for (auto& one : shared->posted) ::sem_init(&one, 1, 0);
+  done_by(arguments[2], 0);
   const auto sides = std::span(arguments).subspan(3);
   std::string all;
   for (const auto& one : arguments[0] == "threads" ? by_threads(sides) : by_processes(sides)) {

@@ -37,14 +37,17 @@ class FileSystem:
         self.names: dict[str, int] = {}
         self.sizes: dict[int, int | str] = {}
         self.memory = 0
+        self.posted: dict[int, int] = {}  # to a side
 
     def copy(self) -> FileSystem:
         other = FileSystem()
         other.names, other.sizes, other.memory = dict(self.names), dict(self.sizes), self.memory
+        other.posted = dict(self.posted)
         return other
 
     def key(self) -> object:
-        return tuple(sorted(self.names.items())), tuple(sorted(self.sizes.items())), self.memory
+        parts: tuple[dict[typing.Any, typing.Any], ...] = (self.names, self.sizes, self.posted)
+        return *(tuple(sorted(part.items())) for part in parts), self.memory
 
     def is_directory(self, name: str) -> bool:
         return self.sizes[self.names[name]] == DIRECTORY
@@ -183,29 +186,54 @@ def step(files: FileSystem, program: Program, side: Side) -> Side:
     return Side(done, None, seen)
 
 
-def all_seen(first: Program, programs: list[Program]) -> set[str]:
-    """By all sides together, in all orders."""
+def go_on_unasked(files: FileSystem, programs: list[Program], sides: list[Side]) -> list[Side]:
+    """Posts, and waits for what has been posted."""
+    moved = True
+    while moved:
+        moved = False
+        for i, program in enumerate(programs):
+            operation = program[sides[i].done] if sides[i].done < len(program) else ("",)
+            if operation[0] == "post":
+                files.posted[int(operation[1])] = files.posted.get(int(operation[1]), 0) + 1
+            elif operation[0] == "wait" and files.posted.get(i, 0) > 0:
+                files.posted[i] -= 1
+            else:
+                continue
+            moved = True
+            seen = sides[i].seen + ("," if sides[i].seen else "")
+            sides[i] = dataclasses.replace(sides[i], done=sides[i].done + 1, seen=seen)
+    return sides
+
+
+def all_seen(first: Program, programs: list[Program]) -> set[str] | None:
+    """By all sides together, in all orders. None: they may wait for each other for good."""
     files, alone = FileSystem(), Side()
     while alone.done < len(first):
         alone = step(files, first, alone)
     seen: set[str] = set()
     known: set[object] = set()
 
-    def go_on(files: FileSystem, sides: list[Side]) -> None:
+    def go_on(files: FileSystem, sides: list[Side]) -> bool:
+        sides = go_on_unasked(files, programs, sides)
         key = files.key(), tuple(sides)
         if key in known:
-            return
+            return True
         known.add(key)
         if all(side.done == len(program) for side, program in zip(sides, programs)):
             seen.add("".join(side.seen + "|" for side in sides))
-        for i, program in enumerate(programs):
-            if sides[i].done == len(program):
-                continue
+            return True
+        can_go = [
+            i
+            for i, program in enumerate(programs)
+            if sides[i].done < len(program) and program[sides[i].done][0] != "wait"
+        ]
+        for i in can_go:
             later = files.copy()
-            go_on(later, [*sides[:i], step(later, program, sides[i]), *sides[i + 1 :]])
+            if not go_on(later, [*sides[:i], step(later, programs[i], sides[i]), *sides[i + 1 :]]):
+                return False
+        return bool(can_go)
 
-    go_on(files, [Side() for _ in programs])
-    return seen
+    return seen if go_on(files, [Side() for _ in programs]) else None
 
 
 @dataclasses.dataclass
@@ -226,7 +254,8 @@ class Drawn:
 
     def paths(self) -> set[str]:
         operations = itertools.chain(*self.sides)
-        return {f"$TMPDIR/{name}" for operation in operations for name in operation[1:]}
+        names = itertools.chain.from_iterable(operation[1:] for operation in operations)
+        return {f"$TMPDIR/{name}" for name in names if not name.isdigit()}
 
     def uses_memory(self) -> bool:
         return any(operation[0] in IN_MEMORY for operation in itertools.chain(*self.sides))
@@ -244,12 +273,12 @@ def draw_operation(draw: random.Random, names: list[str]) -> Operation:
     return draw.choice((*OPENS, "stat", "unlink")), draw.choice(files)
 
 
-def draw_side(draw: random.Random, names: list[str]) -> Program:
+def draw_side(draw: random.Random, names: list[str], between: list[Operation]) -> Program:
     side: Program = []
     for _ in range(draw.choice((1, 2, 2, 3))):
         side.append(draw_operation(draw, names))
-        if draw.random() < 0.2:
-            side.append((draw.choice(IN_MEMORY),))
+        if draw.random() < 0.25:
+            side.append(draw.choice(between))
     return side
 
 
@@ -258,8 +287,16 @@ def draw_program(number: int) -> Drawn:
     names = draw.choice((["f"], ["f", "g"], ["D", "D/f"], ["D", "E", "D/f", "E/f"], ["f", "D", "D/f"]))
     first: Program = [("mkdir", name) for name in names if name.isupper() and draw.random() < 0.6]
     first += [(draw.choice(("create", "append")), name) for name in names if draw.random() < 0.4]
-    sides = [draw_side(draw, names) for _ in range(draw.choice((2, 2, 3)))]
-    seen = sorted(all_seen(first, sides))
+    count = draw.choice((2, 2, 3))
+    # Not both: who is let go on by a post, and what it then sees in memory, is no order of calls.
+    in_memory: list[Operation] = [(what,) for what in IN_MEMORY]
+    waits: list[Operation] = [("wait",), *(("post", str(side)) for side in range(count))]
+    possible = None
+    while possible is None:
+        between = draw.choice((in_memory, waits))
+        sides = [draw_side(draw, names, between) for _ in range(count)]
+        possible = all_seen(first, sides)
+    seen = sorted(possible)
     told, can_be = draw.choice(seen), True
     if draw.random() < 0.4:  # each side sees what it can, but not in one order
         parts = [draw.choice(seen).split("|")[i] for i in range(len(sides))]
