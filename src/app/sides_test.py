@@ -70,7 +70,8 @@ class FileSystem:
 
     def first_call(self, what: str, *names: str) -> tuple[int | str, int | None]:
         """What it sees, and which file is open afterwards."""
-        for name in names:
+        # A link looks for its first name before it looks where the second is to be.
+        for name in names[:1] if what == "link" else names:
             if trouble := self.trouble_on_the_way(name):
                 return -trouble, None
         if what in OPENS:
@@ -131,6 +132,8 @@ class FileSystem:
         return 0
 
     def link(self, name: str, other: str) -> int:
+        if trouble := self.trouble_on_the_way(other):
+            return -trouble
         if other in self.names:
             return -errno.EEXIST
         if self.is_directory(name):
