@@ -59,17 +59,16 @@ named_file by_descriptor(pid_t thread, std::uint64_t argument, effect what) {
   return file;
 }
 
-named_file by_path(pid_t thread, int dirfd, std::uint64_t address, effect what) {
+named_file by_path(pid_t thread, std::uint64_t dirfd, std::uint64_t address, last_link link,
+                   effect what) {
   named_file file;
   file.what = what;
-  file.path = resolve(thread, dirfd, address);
-  struct ::stat status {};
-  if (!file.path.empty() && ::lstat(file.path.c_str(), &status) == 0) look_up(file, status);
+  auto resolved = resolve(thread, static_cast<int>(dirfd), address, link);
+  file.path = std::move(resolved.path);
+  if (!resolved.status) return file;
+  look_up(file, *resolved.status);
+  if (resolved.status->st_nlink == 0) forget_number(file.path, *resolved.status);
   return file;
-}
-
-named_file by_path_at(pid_t thread, std::uint64_t dirfd, std::uint64_t address, effect what) {
-  return by_path(thread, static_cast<int>(dirfd), address, what);
 }
 
 // In the kernel, for as long as another thread likes: for its lock, or that it opens the other end
@@ -101,16 +100,6 @@ bool makes_a_thread(const heard_call& call) {
   return (flags & CLONE_THREAD) != 0;
 }
 
-// To what it refers, if anything is there: that is what is touched.
-void follow(named_file& link) {
-  std::error_code error;
-  const auto path = std::filesystem::canonical(link.path, error);
-  struct ::stat status {};
-  if (error || ::stat(path.c_str(), &status) != 0) return;
-  link.path = path.string();
-  look_up(link, status);
-}
-
 std::uint64_t flags_of_open(const heard_call& call) {
   if (call.row->name == "creat") return O_CREAT | O_TRUNC | O_WRONLY;
   if (call.row->name != "openat2") {
@@ -121,26 +110,30 @@ std::uint64_t flags_of_open(const heard_call& call) {
   return in_memory;
 }
 
-// Of a link in the last place.
-bool follows_links(const heard_call& call) {
-  const auto word = call.row->word;
-  if (call.row->what == peculiarity::opens) {
-    return (flags_of_open(call) & O_NOFOLLOW) == 0 && !call.exclusively;
-  }
-  if (word == "fstatat" || call.row->name == "faccessat2") {
-    return (call.arguments[3] & AT_SYMLINK_NOFOLLOW) == 0;
-  }
-  if (word == "statx") return (call.arguments[2] & AT_SYMLINK_NOFOLLOW) == 0;
-  return word == "stat" || word == "truncate" || word == "access" || word == "faccessat";
-}
-
 // What an open's flags do to the name and to the file.
 void understand_flags(heard_call& call) {
   const auto flags = flags_of_open(call);
   call.creates = (flags & O_CREAT) != 0;
   call.exclusively = call.creates && (flags & O_EXCL) != 0;
   call.truncates = (flags & O_TRUNC) != 0;
-  if (call.creates) call.first.what = effect::changes_name;
+}
+
+// In the last place of its first path.
+last_link link_of(const heard_call& call) {
+  const auto& to = call.arguments;
+  const auto word = call.row->word;
+  const auto follows = [&] {
+    if (call.row->what == peculiarity::opens) {
+      return (flags_of_open(call) & O_NOFOLLOW) == 0 && !call.exclusively;
+    }
+    if (word == "fstatat" || call.row->name == "faccessat2") {
+      return (to[3] & AT_SYMLINK_NOFOLLOW) == 0;
+    }
+    if (word == "statx") return (to[2] & AT_SYMLINK_NOFOLLOW) == 0;
+    if (call.row->name == "linkat") return (to[4] & AT_SYMLINK_FOLLOW) != 0;
+    return word == "stat" || word == "truncate" || word == "access" || word == "faccessat";
+  };
+  return follows() ? last_link::followed : last_link::kept;
 }
 
 // The first half of its bytes, through a descriptor of the same description. Nothing: it is none
@@ -321,6 +314,9 @@ void supervisor::understand(heard_call& call) const {
   const auto& row = *call.row;
   const auto& to = call.arguments;
   const auto thread = call.thread;
+  constexpr auto here = static_cast<std::uint64_t>(AT_FDCWD);
+  if (row.what == peculiarity::opens) understand_flags(call);
+  const auto link = link_of(call);
   switch (row.where) {
     case operands::none:
       break;
@@ -339,33 +335,35 @@ void supervisor::understand(heard_call& call) const {
       call.first = by_descriptor(thread, to[4], row.first);
       break;
     case operands::path:
-      call.first = by_path(thread, AT_FDCWD, to[0], row.first);
+      call.first = by_path(thread, here, to[0], link, row.first);
       break;
     case operands::second_path:
-      call.first = by_path(thread, AT_FDCWD, to[1], row.first);
+      call.first = by_path(thread, here, to[1], link, row.first);
       break;
     case operands::paths:
-      call.first = by_path(thread, AT_FDCWD, to[0], row.first);
-      call.second = by_path(thread, AT_FDCWD, to[1], row.second);
+      call.first = by_path(thread, here, to[0], link, row.first);
+      call.second = by_path(thread, here, to[1], last_link::kept, row.second);
       break;
     case operands::at:
-      call.first = by_path_at(thread, to[0], to[1], row.first);
+      call.first = by_path(thread, to[0], to[1], link, row.first);
       break;
     case operands::at_or_descriptor:
-      call.first = by_path_at(thread, to[0], to[1], row.first);
+      call.first = by_path(thread, to[0], to[1], link, row.first);
       if (call.first.path.empty()) call.first = by_descriptor(thread, to[0], row.first);
       break;
     case operands::at_1:
-      call.first = by_path_at(thread, to[1], to[2], row.first);
+      call.first = by_path(thread, to[1], to[2], link, row.first);
       break;
     case operands::at_at:
-      call.first = by_path_at(thread, to[0], to[1], row.first);
-      call.second = by_path_at(thread, to[2], to[3], row.second);
+      call.first = by_path(thread, to[0], to[1], link, row.first);
+      call.second = by_path(thread, to[2], to[3], last_link::kept, row.second);
+      if (row.family == "link" && call.first.path.empty()) {
+        call.first = by_descriptor(thread, to[0], row.first);
+      }
       break;
   }
-  if (row.what == peculiarity::opens) understand_flags(call);
+  if (call.creates) call.first.what = effect::changes_name;
   call.exclusively = call.exclusively || row.family == "symlink" || row.family == "mkdir";
-  if (call.first.is_link && follows_links(call)) follow(call.first);
   if (row.size_at >= 0) call.size = to[static_cast<std::size_t>(row.size_at)];
 }
 

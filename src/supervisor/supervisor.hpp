@@ -28,6 +28,7 @@
 #include "lineage.hpp"
 #include "process_tree.hpp"
 #include "target.hpp"
+#include "thread_paths.hpp"
 #include "thread_view.hpp"
 
 #include <array>

@@ -151,6 +151,23 @@ TEST(supervisor, holds_what_it_is_told_and_nothing_else) {
   EXPECT_EQ(here.contents(), "");  // both have been made to wait before they wrote
 }
 
+TEST(supervisor, names_a_file_by_one_name_whatever_leads_to_it) {
+  setting here({"/bin/sh", "-c",
+                R"(mkdir "$0.d" && ln -s "$0.d" "$0.link" && ln -s f "$0.d/dangling" &&
+                   : >"$0.link/dangling" && : >>"$0.link/f" && exec 3<"$0.d/f" && : </dev/fd/3)",
+                ""});
+  here.options.command.back() = here.file;
+  supervisor it(here.options);
+  std::vector<bool> exists;
+  it.hears = [&](const heard_call& call) {
+    if (call.first.path != here.file + ".d/f" || call.row->family != "open") return;
+    exists.push_back(call.first.exists);
+    EXPECT_FALSE(call.first.is_link);
+  };
+  EXPECT_EQ(finish(it).exit_status(), 0);
+  EXPECT_EQ(exists, (std::vector<bool>{false, true, true, true}));
+}
+
 TEST(supervisor, releases_in_the_order_that_is_chosen) {
   const setting here("two-writers");
   supervisor it(here.options);
