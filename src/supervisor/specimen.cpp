@@ -233,6 +233,20 @@ int draws_a_name(file_name folder) {
   return is_written ? 0 : 1;
 }
 
+int renames_what_is_open(file_name file) {
+  const auto old = file + ".old";
+  const auto folder = file + ".new";
+  const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT, 0600);
+  const auto writes = [=] { return ::write(fd, "r", 1) == 1; };
+  if (!writes() || !writes()) return 1;
+  if (::rename(file.c_str(), old.c_str()) != 0 || !writes()) return 2;
+  ::unlink(old.c_str());
+  ::close(fd);  // the next has its descriptor, and may have its inode
+  if (::mkdir(folder.c_str(), 0700) != 0) return 3;
+  if (::open((folder + "/f").c_str(), O_WRONLY | O_CREAT, 0600) != fd || !writes()) return 4;
+  return ::rename(folder.c_str(), (folder + ".old").c_str()) == 0 && writes() ? 0 : 5;
+}
+
 // A pipe with a name: an open waits for the other side's.
 int names_a_pipe(file_name file) {
   if (::mkfifo(file.c_str(), 0600) != 0) return 1;
@@ -341,6 +355,7 @@ int main(int argc, char** argv) {
       {"shares-a-name", [&] { return shares_a_name(with); }},
       {"follows-a-link", [&] { return follows_a_link(with); }},
       {"draws-a-name", [&] { return draws_a_name(with); }},
+      {"renames-what-is-open", [&] { return renames_what_is_open(with); }},
       {"names-a-pipe", [&] { return names_a_pipe(with); }},
       {"maps-to-write", [&] { return maps(with, PROT_READ | PROT_WRITE); }},
       {"maps-to-read", [&] { return maps(with, PROT_READ); }},

@@ -45,16 +45,15 @@ void forget_number(std::string& path, const struct ::stat& status) {
   if (path.ends_with("/#" + number)) path.resize(path.size() - number.size());
 }
 
-named_file by_descriptor(pid_t thread, std::uint64_t argument, effect what) {
+named_file by_descriptor(open_files& files, std::uint64_t argument, effect what) {
   const auto fd = static_cast<int>(argument);
   named_file file;
   file.by_descriptor = true;
   file.what = what;
   struct ::stat status {};
-  const auto link = fmt::format("/proc/{}/fd/{}", thread, fd);
-  if (::stat(link.c_str(), &status) != 0) return file;
+  if (!files.look(fd, status)) return file;
   look_up(file, status);
-  if (file.is_regular || S_ISDIR(status.st_mode)) file.path = path_of_descriptor(thread, fd);
+  if (file.is_regular || S_ISDIR(status.st_mode)) file.path = files.path(fd, status);
   if (status.st_nlink == 0) forget_number(file.path, status);
   return file;
 }
@@ -199,7 +198,8 @@ void supervisor::start(processors on) {
   target_.reset();
   held_.clear();
   stalled_.clear();
-  processes_.clear();
+  known_.clear();
+  change_names_.clear();
   asleep_.clear();
   slept_ = {};
   passed_ = {};
@@ -207,6 +207,7 @@ void supervisor::start(processors on) {
   have_slept_.clear();
   states_.clear();
   output_ = {};
+  heard_in_a_row_ = 0;
   status_.reset();
   released_ = 0;
   noticed_ = {};
@@ -243,10 +244,34 @@ bool supervisor::hear() {
   } else if (call.row->where == operands::none) {
     if (!answer_itself(call)) pass(call.id);
   } else {
-    understand(call);
+    note_changes_of_names(call);
+    auto& thread = known(call.thread);
+    call.process = thread.process;
+    call.process_name = thread.process_name;
+    understand(call, thread.files);
     take(std::move(call));
   }
   return true;
+}
+
+// A change of a name has been executed when its thread is heard of again, and until then it may be
+// at any moment. What is submitted to a ring is not heard of.
+void supervisor::note_changes_of_names(const heard_call& call) {
+  if (!change_names_.empty() || noticed_.rings > 0) {
+    for (auto& [thread, known] : known_) known.files.forget_paths();
+  }
+  change_names_.erase(call.thread);
+  const auto& row = *call.row;
+  const bool changes = row.first == effect::changes_name || row.second == effect::changes_name;
+  if (changes && row.what != peculiarity::opens) change_names_.insert(call.thread);
+}
+
+supervisor::known_thread& supervisor::known(pid_t thread) {
+  const auto found = known_.find(thread);
+  if (found != known_.end()) return found->second;
+  const auto process = process_of(thread);
+  known_thread known{process, lineage_->name_of(process), open_files(thread)};
+  return known_.emplace(thread, std::move(known)).first->second;
 }
 
 // Of those that name no file. False: the kernel is to.
@@ -259,8 +284,8 @@ bool supervisor::answer_itself(const heard_call& call) {
     return true;
   }
   if (row.what == peculiarity::forks) {
-    if (!makes_a_thread(call)) lineage_->forks(process_of(call.thread));
-    processes_.clear();  // a number may come again only where something is made
+    if (!makes_a_thread(call)) lineage_->forks(known(call.thread).process);
+    known_.clear();  // a number may come again only where something is made
     return false;
   }
   if (!on_one_processor_) return false;
@@ -310,7 +335,7 @@ void supervisor::reply(std::uint64_t id, int error, std::int64_t value) {
   ::ioctl(target_->listener().get(), SECCOMP_IOCTL_NOTIF_SEND, &answer);
 }
 
-void supervisor::understand(heard_call& call) const {
+void supervisor::understand(heard_call& call, open_files& files) {
   const auto& row = *call.row;
   const auto& to = call.arguments;
   const auto thread = call.thread;
@@ -321,18 +346,18 @@ void supervisor::understand(heard_call& call) const {
     case operands::none:
       break;
     case operands::descriptor:
-      call.first = by_descriptor(thread, to[0], row.first);
+      call.first = by_descriptor(files, to[0], row.first);
       break;
     case operands::descriptors:
-      call.first = by_descriptor(thread, to[0], row.first);
-      call.second = by_descriptor(thread, to[1], row.second);
+      call.first = by_descriptor(files, to[0], row.first);
+      call.second = by_descriptor(files, to[1], row.second);
       break;
     case operands::descriptors_0_2:
-      call.first = by_descriptor(thread, to[0], row.first);
-      call.second = by_descriptor(thread, to[2], row.second);
+      call.first = by_descriptor(files, to[0], row.first);
+      call.second = by_descriptor(files, to[2], row.second);
       break;
     case operands::mapped_descriptor:
-      call.first = by_descriptor(thread, to[4], row.first);
+      call.first = by_descriptor(files, to[4], row.first);
       break;
     case operands::path:
       call.first = by_path(thread, here, to[0], link, row.first);
@@ -349,7 +374,7 @@ void supervisor::understand(heard_call& call) const {
       break;
     case operands::at_or_descriptor:
       call.first = by_path(thread, to[0], to[1], link, row.first);
-      if (call.first.path.empty()) call.first = by_descriptor(thread, to[0], row.first);
+      if (call.first.path.empty()) call.first = by_descriptor(files, to[0], row.first);
       break;
     case operands::at_1:
       call.first = by_path(thread, to[1], to[2], link, row.first);
@@ -358,7 +383,7 @@ void supervisor::understand(heard_call& call) const {
       call.first = by_path(thread, to[0], to[1], link, row.first);
       call.second = by_path(thread, to[2], to[3], last_link::kept, row.second);
       if (row.family == "link" && call.first.path.empty()) {
-        call.first = by_descriptor(thread, to[0], row.first);
+        call.first = by_descriptor(files, to[0], row.first);
       }
       break;
   }
@@ -369,7 +394,8 @@ void supervisor::understand(heard_call& call) const {
 
 heard_call supervisor::as_it_is_now(std::size_t which) const {
   auto call = held_[which];
-  understand(call);
+  open_files files(call.thread);
+  understand(call, files);
   return call;
 }
 
@@ -392,10 +418,6 @@ void supervisor::take(heard_call call) {
     return;
   }
   if (older != held_.end()) held_.erase(older);  // it is in another now
-  const auto [known, is_new] = processes_.try_emplace(call.thread, 0);
-  if (is_new) known->second = process_of(call.thread);
-  call.process = known->second;
-  call.process_name = lineage_->name_of(call.process);
   if (hears) hears(call);
   if (intervenes) call.done = intervenes(call);
   if (holds && holds(call)) {
@@ -454,6 +476,11 @@ bool supervisor::has_heard() const {
 
 // True: something was heard or has ended.
 bool supervisor::wait_for_event(nanoseconds most) {
+  // Most often a call is there already: then it is not asked of the others whether there is
+  // anything, but now and then.
+  constexpr unsigned many = 16;
+  if (heard_in_a_row_++ < many && stalled_.empty() && has_heard()) return hear();
+  heard_in_a_row_ = 0;
   // One that has ended is always ready.
   std::array<pollfd, 3> events{{{target_->listener().get(), POLLIN, 0},
                                 {output_.has_ended() ? -1 : target_->output().get(), POLLIN, 0},
@@ -467,6 +494,7 @@ bool supervisor::wait_for_event(nanoseconds most) {
   if (ready <= 0) return false;
   if (events[1].revents != 0) output_.read(target_->output());
   bool any = events[2].revents != 0;
+  if (any && !status_) status_ = target_->take_status();
   if ((events[0].revents & POLLIN) != 0) any = hear() || any;
   return any;
 }
@@ -523,11 +551,6 @@ bool supervisor::is_never_quiet() {
   for (const auto& one : states_) ran += one.ran;
   if (!ran_before_) ran_before_ = ran;
   return ran > *ran_before_ + static_cast<std::uint64_t>(options_.quiet_bound.count());
-}
-
-bool supervisor::is_over() {
-  if (!status_) status_ = target_->take_status();
-  return status_.has_value();
 }
 
 supervisor::rest supervisor::go_on() {
@@ -638,7 +661,7 @@ void supervisor::release(std::size_t which) {
 }
 
 command_end supervisor::end() {
-  is_over();
+  if (!status_) status_ = target_->take_status();
   return end_of(*target_, output_, status_, begun_);
 }
 

@@ -172,12 +172,21 @@ class supervisor {
   const supervision& noticed() const noexcept { return noticed_; }
 
  private:
+  // What asking takes longer than all else that a call takes which is not held.
+  struct known_thread {
+    pid_t process;
+    const std::string& process_name;
+    open_files files;
+  };
+  known_thread& known(pid_t thread);
+  void note_changes_of_names(const heard_call& call);
+
   bool hear();
   bool answer_itself(const heard_call& call);
   bool keep_asleep(const heard_call& call);
   void pass(std::uint64_t id);
   void reply(std::uint64_t id, int error, std::int64_t value);
-  void understand(heard_call& call) const;
+  static void understand(heard_call& call, open_files& files);
   void take(heard_call call);
   void carry_out(const heard_call& call);
   void carry_out_what_is_due();
@@ -187,7 +196,7 @@ class supervisor {
   bool is_held(pid_t thread) const noexcept;
   bool has_heard() const;
   bool wait_for_event(nanoseconds most);
-  bool is_over();
+  bool is_over() const noexcept { return status_.has_value(); }
   bool is_stopped() const;
   bool is_never_quiet();
 
@@ -210,7 +219,8 @@ class supervisor {
   std::unique_ptr<target> target_;
   std::unique_ptr<process_tree> tree_;
   std::unique_ptr<lineage> lineage_;
-  std::map<pid_t, pid_t> processes_;  // by thread: asking takes as long as all else
+  std::map<pid_t, known_thread> known_;
+  std::set<pid_t> change_names_;      // who may be doing that
   std::vector<thread_state> states_;  // at the last rest
   std::deque<heard_call> held_;
   std::multimap<instant, heard_call> stalled_;  // by when they go on
@@ -226,6 +236,7 @@ class supervisor {
   std::optional<int> status_;
   instant begun_{};
   std::optional<std::uint64_t> ran_before_;  // until the last event
+  unsigned heard_in_a_row_ = 0;
   output_tail output_;
   supervision noticed_;
 };

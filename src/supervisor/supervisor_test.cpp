@@ -168,6 +168,20 @@ TEST(supervisor, names_a_file_by_one_name_whatever_leads_to_it) {
   EXPECT_EQ(exists, (std::vector<bool>{false, true, true, true}));
 }
 
+// Also one that has the number of another which is gone.
+TEST(supervisor, names_what_is_open_by_the_name_that_it_has_now) {
+  const setting here("renames-what-is-open");
+  supervisor it(here.options);
+  std::vector<std::string> written;
+  it.hears = [&](const heard_call& call) {
+    if (call.row->word == "write") written.push_back(call.first.path);
+  };
+  EXPECT_EQ(finish(it).exit_status(), 0);
+  const auto folder = here.file + ".new";
+  EXPECT_EQ(written, (std::vector<std::string>{here.file, here.file, here.file + ".old",
+                                               folder + "/f", folder + ".old/f"}));
+}
+
 TEST(supervisor, releases_in_the_order_that_is_chosen) {
   const setting here("two-writers");
   supervisor it(here.options);

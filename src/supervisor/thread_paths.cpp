@@ -4,12 +4,11 @@
 
 #include "thread_paths.hpp"
 
-#include "filemap/io/unique_fd.hpp"
-
 #include "thread_view.hpp"
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <string_view>
@@ -25,9 +24,9 @@ namespace filemap {
 
 namespace {
 
-std::string target_of(int folder, const std::string& link) {
+std::string target_of(int folder, const char* link) {
   std::array<char, PATH_MAX> buffer;  // NOLINT(*-member-init): it is filled
-  const auto size = ::readlinkat(folder, link.c_str(), buffer.data(), buffer.size());
+  const auto size = ::readlinkat(folder, link, buffer.data(), buffer.size());
   return size > 0 ? std::string(buffer.data(), static_cast<std::size_t>(size)) : "";
 }
 
@@ -39,12 +38,19 @@ std::string without_deleted(std::string path) {
 }
 
 std::string followed(const std::string& link_below_proc) {
-  return without_deleted(target_of(AT_FDCWD, link_below_proc));
+  return without_deleted(target_of(AT_FDCWD, link_below_proc.c_str()));
 }
 
 // "/a" and "/a/b", but not "/ab", are in "/a".
 bool is_in(std::string_view path, std::string_view folder) {
   return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
+}
+
+// As /proc/TID/fd has it.
+std::array<char, 16> link_named(int fd) {
+  std::array<char, 16> name{};
+  std::to_chars(name.begin(), name.end(), fd);
+  return name;
 }
 
 struct open_folder {
@@ -64,7 +70,7 @@ class path_resolution {
   path_resolution(pid_t thread, int dirfd)
       : thread_(fmt::format("/proc/{}", thread)),
         begin_(dirfd == AT_FDCWD ? thread_ + "/cwd" : fmt::format("{}/fd/{}", thread_, dirfd)),
-        root_(target_of(AT_FDCWD, thread_ + "/root")) {
+        root_(target_of(AT_FDCWD, (thread_ + "/root").c_str())) {
     if (root_ == "/") root_.clear();
     if (!root_.empty()) begin_in(followed(begin_));
   }
@@ -153,8 +159,21 @@ class path_resolution {
 
 }  // namespace
 
-std::string path_of_descriptor(pid_t thread, int fd) {
-  return followed(fmt::format("/proc/{}/fd/{}", thread, fd));
+open_files::open_files(pid_t thread)
+    : folder_(
+          ::open(fmt::format("/proc/{}/fd", thread).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)) {}
+
+bool open_files::look(int fd, struct ::stat& status) const noexcept {
+  return folder_ && ::fstatat(folder_.get(), link_named(fd).data(), &status, 0) == 0;
+}
+
+const std::string& open_files::path(int fd, const struct ::stat& status) {
+  auto& known = paths_[fd];
+  if (known.path.empty() || known.device != status.st_dev || known.inode != status.st_ino) {
+    auto path = folder_ ? without_deleted(target_of(folder_.get(), link_named(fd).data())) : "";
+    known = {status.st_dev, status.st_ino, std::move(path)};
+  }
+  return known.path;
 }
 
 resolved_path resolve(pid_t thread, int dirfd, std::uint64_t address, last_link link) {
@@ -174,7 +193,7 @@ resolved_path resolve(pid_t thread, int dirfd, std::uint64_t address, last_link 
     resolved.status = place.folder.fd ? status_of(AT_SYMLINK_NOFOLLOW) : std::nullopt;
     const bool is_link = resolved.status && S_ISLNK(resolved.status->st_mode);
     if (!is_link || link == last_link::kept || links == most_links) return resolved;
-    path = target_of(place.folder.fd.get(), place.name);
+    path = target_of(place.folder.fd.get(), place.name.c_str());
     if (path.empty()) return resolved;
     if (is_in(place.folder.path, "/proc")) {
       // What such a link says is for people, and need be no path: the kernel follows another way.

@@ -214,15 +214,21 @@ TEST_F(paths, begin_at_the_root_of_the_thread) {
   for (const auto& [path, name] : names) EXPECT_EQ(followed(child, path), name) << path;
 }
 
-TEST(path_of_descriptor, is_that_of_a_file_which_has_none_any_more) {
+TEST(open_files, have_the_path_of_a_file_which_has_none_any_more) {
   const scratch_directory scratch;
-  const auto name = (scratch / "f").string();
+  const auto name = std::filesystem::canonical(scratch / "").string() + "/f";
   const unique_fd file(::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   const forked child([] { pause_for_good(); });
-  EXPECT_EQ(path_of_descriptor(child.process(), file.get()), name);
+  open_files files(child.process());
+  struct ::stat status {};
+  ASSERT_TRUE(files.look(file.get(), status));
+  EXPECT_EQ(files.path(file.get(), status), name);
   ::unlink(name.c_str());
-  EXPECT_EQ(path_of_descriptor(child.process(), file.get()), name);
-  EXPECT_EQ(path_of_descriptor(child.process(), 9999), "");
+  EXPECT_EQ(files.path(file.get(), status), name);
+  files.forget_paths();
+  EXPECT_EQ(files.path(file.get(), status), name);
+  EXPECT_FALSE(files.look(9999, status));
+  EXPECT_EQ(files.path(9999, status), "");
 }
 
 TEST(thread_paths, of_a_process_that_is_gone_are_empty) {
@@ -232,7 +238,8 @@ TEST(thread_paths, of_a_process_that_is_gone_are_empty) {
     const forked child([] {});
     gone = child.process();
   }
-  EXPECT_EQ(path_of_descriptor(gone, 0), "");
+  struct ::stat status {};
+  EXPECT_FALSE(open_files(gone).look(0, status));
   EXPECT_EQ(resolve(gone, AT_FDCWD, address_of(path), last_link::kept).path, "");
 }
 
