@@ -208,6 +208,7 @@ void supervisor::start(processors on) {
   states_.clear();
   output_ = {};
   heard_in_a_row_ = 0;
+  is_deserted_ = false;
   status_.reset();
   released_ = 0;
   noticed_ = {};
@@ -482,7 +483,7 @@ bool supervisor::wait_for_event(nanoseconds most) {
   if (heard_in_a_row_++ < many && stalled_.empty() && has_heard()) return hear();
   heard_in_a_row_ = 0;
   // One that has ended is always ready.
-  std::array<pollfd, 3> events{{{target_->listener().get(), POLLIN, 0},
+  std::array<pollfd, 3> events{{{is_deserted_ ? -1 : target_->listener().get(), POLLIN, 0},
                                 {output_.has_ended() ? -1 : target_->output().get(), POLLIN, 0},
                                 {target_->status().get(), POLLIN, 0}}};
   if (!stalled_.empty()) {
@@ -496,6 +497,7 @@ bool supervisor::wait_for_event(nanoseconds most) {
   bool any = events[2].revents != 0;
   if (any && !status_) status_ = target_->take_status();
   if ((events[0].revents & POLLIN) != 0) any = hear() || any;
+  is_deserted_ = is_deserted_ || (events[0].revents & POLLHUP) != 0;
   return any;
 }
 

@@ -237,6 +237,7 @@ class supervisor {
   instant begun_{};
   std::optional<std::uint64_t> ran_before_;  // until the last event
   unsigned heard_in_a_row_ = 0;
+  bool is_deserted_ = false;  // by all who could be heard of: then it is always ready
   output_tail output_;
   supervision noticed_;
 };
