@@ -7,6 +7,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <linux/audit.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -71,9 +72,12 @@ named_file by_path(pid_t thread, std::uint64_t dirfd, std::uint64_t address, las
 }
 
 // In the kernel, for as long as another thread likes: for its lock, or that it opens the other end
-// of a pipe with a name.
+// of a pipe with a name, or fills or empties a pipe.
 bool may_wait(const heard_call& call) {
   if (call.row->what == peculiarity::waits) return true;
+  for (const auto* const file : {&call.first, &call.second}) {
+    if (file->by_descriptor && file->exists && file->path.empty()) return true;
+  }
   return call.row->what == peculiarity::opens && call.first.exists && !call.first.is_regular;
 }
 
@@ -109,6 +113,15 @@ std::uint64_t flags_of_open(const heard_call& call) {
   return in_memory;
 }
 
+std::uint64_t source_of_clone(const heard_call& call) {
+  const auto& to = call.arguments;
+  if (static_cast<std::uint32_t>(to[1]) == FICLONE) return to[2];
+  file_clone_range range{};
+  range.src_fd = -1;
+  read_memory(call.thread, to[2], &range, sizeof range);
+  return static_cast<std::uint64_t>(range.src_fd);
+}
+
 // What an open's flags do to the name and to the file.
 void understand_flags(heard_call& call) {
   const auto flags = flags_of_open(call);
@@ -120,17 +133,26 @@ void understand_flags(heard_call& call) {
 // In the last place of its first path.
 last_link link_of(const heard_call& call) {
   const auto& to = call.arguments;
-  const auto word = call.row->word;
+  const auto& row = *call.row;
   const auto follows = [&] {
-    if (call.row->what == peculiarity::opens) {
+    if (row.what == peculiarity::opens) {
       return (flags_of_open(call) & O_NOFOLLOW) == 0 && !call.exclusively;
     }
-    if (word == "fstatat" || call.row->name == "faccessat2") {
-      return (to[3] & AT_SYMLINK_NOFOLLOW) == 0;
+    if (row.name == "linkat") return (to[4] & AT_SYMLINK_FOLLOW) != 0;
+    constexpr std::array<std::pair<std::string_view, std::size_t>, 7> flags_at{
+        {{"newfstatat", 3},
+         {"fstatat64", 3},
+         {"statx", 2},
+         {"faccessat2", 3},
+         {"fchownat", 4},
+         {"utimensat", 3},
+         {"utimensat_time64", 3}}};
+    for (const auto& [name, at] : flags_at) {
+      if (row.name == name) return (to[at] & AT_SYMLINK_NOFOLLOW) == 0;
     }
-    if (word == "statx") return (to[2] & AT_SYMLINK_NOFOLLOW) == 0;
-    if (call.row->name == "linkat") return (to[4] & AT_SYMLINK_FOLLOW) != 0;
-    return word == "stat" || word == "truncate" || word == "access" || word == "faccessat";
+    const bool is_about_links = row.first == effect::changes_name || row.family == "readlink" ||
+                                row.name.starts_with('l');  // link, lstat, lchown
+    return !is_about_links;
   };
   return follows() ? last_link::followed : last_link::kept;
 }
@@ -360,6 +382,10 @@ void supervisor::understand(heard_call& call, open_files& files) {
     case operands::mapped_descriptor:
       call.first = by_descriptor(files, to[4], row.first);
       break;
+    case operands::cloned:
+      call.first = by_descriptor(files, to[0], row.first);
+      call.second = by_descriptor(files, source_of_clone(call), row.second);
+      break;
     case operands::path:
       call.first = by_path(thread, here, to[0], link, row.first);
       break;
@@ -389,7 +415,8 @@ void supervisor::understand(heard_call& call, open_files& files) {
       break;
   }
   if (call.creates) call.first.what = effect::changes_name;
-  call.exclusively = call.exclusively || row.family == "symlink" || row.family == "mkdir";
+  const bool makes_new = row.family == "symlink" || row.family == "mkdir" || row.family == "mknod";
+  call.exclusively = call.exclusively || makes_new;
   if (row.size_at >= 0) call.size = to[static_cast<std::size_t>(row.size_at)];
 }
 

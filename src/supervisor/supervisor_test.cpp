@@ -182,6 +182,26 @@ TEST(supervisor, names_what_is_open_by_the_name_that_it_has_now) {
                                                folder + "/f", folder + ".old/f"}));
 }
 
+TEST(supervisor, hears_what_changes_attributes_and_of_which_file) {
+  const setting here("changes-attributes");
+  supervisor it(here.options);
+  std::vector<std::pair<std::string, std::string>> heard;
+  it.hears = [&](const heard_call& call) {
+    if (call.row->what != peculiarity::attributes && call.row->family != "mknod") return;
+    heard.emplace_back(call.row->family, call.first.path.substr(here.file.size()));
+  };
+  EXPECT_EQ(finish(it).exit_status(), 0);
+  EXPECT_EQ(heard, (std::vector<std::pair<std::string, std::string>>{{"chmod", ""},
+                                                                     {"chmod", ""},
+                                                                     {"chown", ".link"},
+                                                                     {"chown", ""},
+                                                                     {"utimes", ""},
+                                                                     {"utimes", ".link"},
+                                                                     {"setxattr", ""},
+                                                                     {"setxattr", ".link"},
+                                                                     {"mknod", ".pipe"}}));
+}
+
 TEST(supervisor, releases_in_the_order_that_is_chosen) {
   const setting here("two-writers");
   supervisor it(here.options);
@@ -238,6 +258,27 @@ TEST(supervisor, comes_to_rest_whatever_a_program_waits_for) {
       EXPECT_EQ(run.exit_status(), 0) << behaviour << run.end.output;
     }
   }
+}
+
+TEST(supervisor, comes_to_rest_while_what_it_has_released_waits_for_a_pipe) {
+  setting here("splices");
+  here.options.run_timeout = 10s;
+  supervisor it(here.options);
+  it.holds = [&](const heard_call& call) {
+    return call.row->word == "splice" ||
+           (call.row->word == "write" && call.first.path == here.file + ".other");
+  };
+  const auto splice_first = [](const held_calls& held) {
+    const auto found = std::find_if(held.begin(), held.end(), [](const heard_call& call) {
+      return call.row->word == "splice";
+    });
+    return found == held.end() ? 0 : static_cast<std::size_t>(found - held.begin());
+  };
+  const auto run = finish(it, splice_first);
+  EXPECT_EQ(run.rest, supervisor::rest::over);
+  EXPECT_EQ(run.exit_status(), 0);
+  EXPECT_EQ(run.executed, (std::vector<std::string>{"splice", "write"}));
+  EXPECT_EQ(here.contents(), "s");
 }
 
 TEST(supervisor, does_not_await_a_program_that_is_never_quiet) {
