@@ -81,19 +81,9 @@ bool may_wait(const heard_call& call) {
   return call.row->what == peculiarity::opens && call.first.exists && !call.first.is_regular;
 }
 
-// Others have other structures.
+// Others have other numbers and structures.
 bool is_native(std::uint32_t architecture) {
   return sizeof(void*) == 4 || (architecture & __AUDIT_ARCH_64BIT) != 0;
-}
-
-bool is_vfork(const current_call& call) {
-  constexpr std::uint64_t clone_vfork = 0x4000;
-#ifdef SYS_vfork
-  if (call.number == SYS_vfork) return true;
-#endif
-  if (call.number == SYS_clone) return (call.arguments[0] & clone_vfork) != 0;
-  return call.number ==
-         SYS_clone3;  // its flags are in memory, and few use it for threads that wait
 }
 
 bool makes_a_thread(const heard_call& call) {
@@ -161,7 +151,8 @@ last_link link_of(const heard_call& call) {
 // that can be halved, or there is no half.
 std::optional<std::int64_t> do_half_of(const heard_call& call) {
   const auto& to = call.arguments;
-  if (!can_be_halved(*call.row)) return std::nullopt;
+  // The offset of others is in two arguments.
+  if (!can_be_halved(*call.row) || !call.is_native) return std::nullopt;
   const bool writes = call.row->family == "write";
   const bool at_offset = call.row->what != peculiarity::at_cursor;
   constexpr std::uint64_t most = 1 << 20;
@@ -221,6 +212,7 @@ void supervisor::start(processors on) {
   held_.clear();
   stalled_.clear();
   known_.clear();
+  foreign_.clear();
   change_names_.clear();
   asleep_.clear();
   slept_ = {};
@@ -260,10 +252,16 @@ bool supervisor::hear() {
   call.row = filter_.row_of(heard.data.arch, heard.data.nr);
   std::copy(std::begin(heard.data.args), std::end(heard.data.args), call.arguments.begin());
   if (call.thread == released_) released_ = 0;
+  call.is_native = is_native(heard.data.arch);
+  if (!call.is_native) {
+    foreign_[known(call.thread).process] = heard.data.arch;
+  } else if (!foreign_.empty()) {
+    foreign_.erase(known(call.thread).process);
+  }
   if (call.row == nullptr) {
     pass(call.id);
   } else if (call.row->what == peculiarity::sleeps) {
-    if (!is_native(heard.data.arch) || !keep_asleep(call)) pass(call.id);
+    if (!call.is_native || !keep_asleep(call)) pass(call.id);
   } else if (call.row->where == operands::none) {
     if (!answer_itself(call)) pass(call.id);
   } else {
@@ -417,7 +415,8 @@ void supervisor::understand(heard_call& call, open_files& files) {
   if (call.creates) call.first.what = effect::changes_name;
   const bool makes_new = row.family == "symlink" || row.family == "mkdir" || row.family == "mknod";
   call.exclusively = call.exclusively || makes_new;
-  if (row.size_at >= 0) call.size = to[static_cast<std::size_t>(row.size_at)];
+  const bool has_size = row.size_at >= 0 && (call.is_native || row.name != "fallocate");
+  if (has_size) call.size = to[static_cast<std::size_t>(row.size_at)];
 }
 
 heard_call supervisor::as_it_is_now(std::size_t which) const {
@@ -534,6 +533,19 @@ bool supervisor::is_held(pid_t thread) const noexcept {
          std::any_of(asleep_.begin(), asleep_.end(), is_of_thread);
 }
 
+bool supervisor::is_in_vfork(const thread_state& state) const {
+  const auto call = call_of(state.thread);
+  if (!call) return false;
+  const auto foreign = foreign_.find(state.process);
+  const auto* const row = foreign == foreign_.end()
+                              ? filter_.row_of(call->number)
+                              : filter_.row_of(foreign->second, static_cast<int>(call->number));
+  if (row == nullptr || row->what != peculiarity::forks) return false;
+  // The flags of a clone3 are in memory, and few use it for threads that wait.
+  return row->name == "vfork" || row->name == "clone3" ||
+         (row->name == "clone" && (call->arguments[0] & CLONE_VFORK) != 0);
+}
+
 bool supervisor::can_run(const thread_state& state) const {
   // One that is held sleeps, until it is killed: then its call will not be executed.
   if (is_held(state.thread)) return state.state == 'R';
@@ -551,10 +563,8 @@ bool supervisor::can_run(const thread_state& state) const {
       const auto call = call_of(state.thread);
       return call && call->number == released_number_ && !released_may_wait_;
     }
-    case 'D': {
-      const auto call = call_of(state.thread);
-      return !call || !is_vfork(*call);
-    }
+    case 'D':
+      return !is_in_vfork(state);
     default:
       return true;
   }
@@ -660,7 +670,8 @@ std::vector<timed_wait> supervisor::timed_waits() const {
     waits.push_back({one.thread, one.call, one.ends - slept_, true, one.id});
   }
   for (const auto& state : states_) {
-    if (state.state != 'S' || is_held(state.thread)) continue;
+    // What its call would be by our numbers is another one.
+    if (state.state != 'S' || is_held(state.thread) || foreign_.count(state.process) > 0) continue;
     const auto call = call_of(state.thread);
     const auto limit = call ? time_limit_of(state.thread, *call) : std::nullopt;
     if (limit) waits.push_back({state.thread, limit->call, limit->most, false, state.times});

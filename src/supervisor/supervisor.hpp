@@ -69,6 +69,7 @@ struct heard_call {
   pid_t process = 0;
   std::string process_name;  ///< by its lineage
   const call_row* row = nullptr;
+  bool is_native = true;  ///< of an architecture whose numbers and structures are ours
   std::array<std::uint64_t, 6> arguments{};
   named_file first;
   named_file second;
@@ -193,6 +194,7 @@ class supervisor {
   void drop_what_is_gone();
   bool is_quiet();
   bool can_run(const thread_state& state) const;
+  bool is_in_vfork(const thread_state& state) const;
   bool is_held(pid_t thread) const noexcept;
   bool has_heard() const;
   bool wait_for_event(nanoseconds most);
@@ -220,8 +222,9 @@ class supervisor {
   std::unique_ptr<process_tree> tree_;
   std::unique_ptr<lineage> lineage_;
   std::map<pid_t, known_thread> known_;
-  std::set<pid_t> change_names_;      // who may be doing that
-  std::vector<thread_state> states_;  // at the last rest
+  std::map<pid_t, std::uint32_t> foreign_;  // by process: its architecture, where it is not ours
+  std::set<pid_t> change_names_;            // who may be doing that
+  std::vector<thread_state> states_;        // at the last rest
   std::deque<heard_call> held_;
   std::multimap<instant, heard_call> stalled_;  // by when they go on
   bool on_one_processor_ = true;

@@ -476,6 +476,33 @@ TEST(supervisor, tells_a_program_of_all_processors) {
   EXPECT_EQ(finish(it).end.output, as_it_is.output);
 }
 
+// --- other architectures
+
+TEST(supervisor, knows_the_calls_of_a_program_of_32_bits) {
+#ifdef SPECIMEN_32
+  for (const auto choose : {oldest, youngest}) {
+    setting here(std::vector<std::string>{SPECIMEN_32, ""});
+    here.options.command.back() = here.file;
+    if (run_unsupervised(here.options).exec_error != 0) GTEST_SKIP() << "this kernel runs none";
+    ::unlink(here.file.c_str());
+    here.options.run_timeout = 10s;
+    supervisor it(here.options);
+    it.holds = here.holding({"write"});
+    std::set<std::string> processes;
+    const auto run = finish(it, choose, [&] {
+      for (const auto& call : it.held()) processes.insert(call.process_name);
+      EXPECT_TRUE(it.timed_waits().empty());  // its waitpid has the number of our poll
+    });
+    EXPECT_EQ(run.rest, supervisor::rest::over);
+    EXPECT_EQ(run.exit_status(), 0);
+    EXPECT_EQ(processes, (std::set<std::string>{"0", "0.0", "0.1"}));
+    EXPECT_EQ(here.contents(), choose == oldest ? "vpc" : "vcp");
+  }
+#else
+  GTEST_SKIP() << "the compiler makes no programs of 32 bits, or the machine has none";
+#endif
+}
+
 // --- what it cannot see
 
 TEST(supervisor, counts_mappings_through_which_a_program_may_change_files) {
