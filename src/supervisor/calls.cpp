@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sys/mman.h>
 
 namespace filemap {
@@ -73,6 +74,41 @@ constexpr std::array calls = {
     call_row{"mkdir", "mkdir", "mkdir", path, changes_name},
     call_row{"mkdirat", "mkdir", "mkdir", at, changes_name},
     call_row{"rmdir", "rmdir", "rmdir", path, changes_name},
+    call_row{"mknod", "mknod", "mknod", path, changes_name},
+    call_row{"mknodat", "mknod", "mknod", at, changes_name},
+    call_row{"splice", "splice", "splice", descriptors_0_2, looks_at_file, changes_file, at_cursor,
+             4},
+    call_row{"ioctl", "ficlone", "ficlone", cloned, changes_file, looks_at_file},
+    call_row{"chmod", "chmod", "chmod", path, changes_file, nothing, attributes},
+    call_row{"fchmod", "fchmod", "chmod", descriptor, changes_file, nothing, attributes},
+    call_row{"fchmodat", "chmod", "chmod", at, changes_file, nothing, attributes},
+    call_row{"chown", "chown", "chown", path, changes_file, nothing, attributes},
+    call_row{"chown32", "chown", "chown", path, changes_file, nothing, attributes},
+    call_row{"lchown", "lchown", "chown", path, changes_file, nothing, attributes},
+    call_row{"lchown32", "lchown", "chown", path, changes_file, nothing, attributes},
+    call_row{"fchown", "fchown", "chown", descriptor, changes_file, nothing, attributes},
+    call_row{"fchown32", "fchown", "chown", descriptor, changes_file, nothing, attributes},
+    call_row{"fchownat", "chown", "chown", at_or_descriptor, changes_file, nothing, attributes},
+    call_row{"utime", "utimes", "utimes", path, changes_file, nothing, attributes},
+    call_row{"utimes", "utimes", "utimes", path, changes_file, nothing, attributes},
+    call_row{"futimesat", "utimes", "utimes", at_or_descriptor, changes_file, nothing, attributes},
+    call_row{"utimensat", "utimes", "utimes", at_or_descriptor, changes_file, nothing, attributes},
+    call_row{"utimensat_time64", "utimes", "utimes", at_or_descriptor, changes_file, nothing,
+             attributes},
+    call_row{"setxattr", "setxattr", "setxattr", path, changes_file, nothing, attributes},
+    call_row{"lsetxattr", "lsetxattr", "setxattr", path, changes_file, nothing, attributes},
+    call_row{"fsetxattr", "fsetxattr", "setxattr", descriptor, changes_file, nothing, attributes},
+    call_row{"removexattr", "removexattr", "setxattr", path, changes_file, nothing, attributes},
+    call_row{"lremovexattr", "lremovexattr", "setxattr", path, changes_file, nothing, attributes},
+    call_row{"fremovexattr", "fremovexattr", "setxattr", descriptor, changes_file, nothing,
+             attributes},
+    call_row{"getxattr", "getxattr", "getxattr", path, looks_at_file, nothing, attributes},
+    call_row{"lgetxattr", "lgetxattr", "getxattr", path, looks_at_file, nothing, attributes},
+    call_row{"fgetxattr", "fgetxattr", "getxattr", descriptor, looks_at_file, nothing, attributes},
+    call_row{"listxattr", "listxattr", "getxattr", path, looks_at_file, nothing, attributes},
+    call_row{"llistxattr", "llistxattr", "getxattr", path, looks_at_file, nothing, attributes},
+    call_row{"flistxattr", "flistxattr", "getxattr", descriptor, looks_at_file, nothing,
+             attributes},
     call_row{"getdents64", "getdents", "getdents", descriptor, lists_directory},
     call_row{"getdents", "getdents", "getdents", descriptor, lists_directory},
     call_row{"flock", "flock", "lock", descriptor, locks, nothing, waits},
@@ -94,7 +130,7 @@ constexpr std::array calls = {
     call_row{"io_submit", "io_submit", "io_submit", none, nothing, nothing, submits},
 };
 
-constexpr std::uint64_t command = 0xffffffff;  // of fcntl: an int
+constexpr std::uint64_t command = 0xffffffff;  // of fcntl and ioctl: an int
 
 constexpr std::array conditions = {
     call_condition{"fcntl", 1, command, F_SETLK},
@@ -108,6 +144,8 @@ constexpr std::array conditions = {
     call_condition{"fcntl64", 1, command, 14},
     call_condition{"fcntl64", 1, command, F_OFD_SETLK},
     call_condition{"fcntl64", 1, command, F_OFD_SETLKW},
+    call_condition{"ioctl", 1, command, FICLONE},
+    call_condition{"ioctl", 1, command, FICLONERANGE},
     call_condition{"mmap", 3, MAP_SHARED | MAP_ANONYMOUS, MAP_SHARED},
     call_condition{"mmap2", 3, MAP_SHARED | MAP_ANONYMOUS, MAP_SHARED},
 };

@@ -23,6 +23,7 @@ enum class operands : std::uint8_t {
   at_at,              ///< two pairs, in 0 to 3
   at_1,               ///< a pair in 1 and 2 (of symlinkat)
   mapped_descriptor,  ///< 4
+  cloned,             ///< 0, and its source: 2, or in memory there (ioctl_ficlonerange(2))
 };
 
 /// What a call does to something that it names.
@@ -30,8 +31,8 @@ enum class effect : std::uint8_t {
   nothing,
   looks_at_name,  ///< is there a file of that name?
   changes_name,   ///< there may be one afterwards, or none, or another
-  looks_at_file,  ///< at its bytes or its size
-  changes_file,   ///< its bytes or its size
+  looks_at_file,  ///< at its bytes, or at what a stat tells of it
+  changes_file,   ///< its bytes or its size, or what else a stat tells of it
   syncs,          ///< makes durable what others see already
   moves_cursor,   ///< of the open file description, and no more
   locks,          ///< takes or leaves a lock, and may wait for one
@@ -50,6 +51,7 @@ enum class peculiarity : std::uint8_t {
   processors,  ///< is about those on which it runs
   sleeps,      ///< until some time has passed, and for nothing else
   closes,
+  attributes,  ///< is about what a stat tells of the file but for its size, and about no byte of it
 };
 
 struct call_row {

@@ -36,8 +36,17 @@ TEST(calls, have_two_effects_only_where_they_name_two_files) {
   for (const auto& row : all_calls()) {
     const bool names_two = row.where == operands::descriptors ||
                            row.where == operands::descriptors_0_2 || row.where == operands::paths ||
-                           row.where == operands::at_at;
+                           row.where == operands::at_at || row.where == operands::cloned;
     EXPECT_EQ(row.second != effect::nothing, names_two) << row.name;
+  }
+}
+
+// Else none of its order to a look at the file would be tried: a stat tells of it.
+TEST(calls, about_attributes_are_about_a_file) {
+  for (const auto& row : all_calls()) {
+    if (row.what != peculiarity::attributes) continue;
+    EXPECT_TRUE(row.first == effect::changes_file || row.first == effect::looks_at_file)
+        << row.name;
   }
 }
 

@@ -88,6 +88,7 @@ call_filter::call_filter() {
   check(::seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW),
         "seccomp_attr_set");
   ::seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);  // a tree; libseccomp 2.5 has it
+  native_ = ::seccomp_arch_native();
   for (const auto architecture : architectures()) {
     const auto added = ::seccomp_arch_add(filter.get(), architecture);
     if (added != -EEXIST) check(added, "seccomp_arch_add");
@@ -127,6 +128,10 @@ int call_filter::install() const noexcept {
 const call_row* call_filter::row_of(std::uint32_t architecture, int number) const noexcept {
   const auto found = rows_.find({architecture, number});
   return found == rows_.end() ? nullptr : found->second;
+}
+
+const call_row* call_filter::row_of(long number) const noexcept {
+  return row_of(native_, static_cast<int>(number));
 }
 
 }  // namespace filemap

@@ -24,8 +24,11 @@ class call_filter {
 
   /// By seccomp_data's arch and nr; nullptr: none of the table's.
   const call_row* row_of(std::uint32_t architecture, int number) const noexcept;
+  /// Likewise, of this program's architecture.
+  const call_row* row_of(long number) const noexcept;
 
  private:
+  std::uint32_t native_ = 0;
   std::vector<sock_filter> program_;
   std::map<std::pair<std::uint32_t, int>, const call_row*> rows_;
 };

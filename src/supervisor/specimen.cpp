@@ -27,6 +27,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <thread>
 #include <unistd.h>
 
@@ -233,6 +234,50 @@ int draws_a_name(file_name folder) {
   return is_written ? 0 : 1;
 }
 
+int renames_what_is_open(file_name file) {
+  const auto old = file + ".old";
+  const auto folder = file + ".new";
+  const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT, 0600);
+  const auto writes = [=] { return ::write(fd, "r", 1) == 1; };
+  if (!writes() || !writes()) return 1;
+  if (::rename(file.c_str(), old.c_str()) != 0 || !writes()) return 2;
+  ::unlink(old.c_str());
+  ::close(fd);  // the next has its descriptor, and may have its inode
+  if (::mkdir(folder.c_str(), 0700) != 0) return 3;
+  if (::open((folder + "/f").c_str(), O_WRONLY | O_CREAT, 0600) != fd || !writes()) return 4;
+  return ::rename(folder.c_str(), (folder + ".old").c_str()) == 0 && writes() ? 0 : 5;
+}
+
+// Some of these may be refused.
+int changes_attributes(file_name file) {
+  const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT, 0600);
+  const auto link = file + ".link";
+  if (::symlink(file.c_str(), link.c_str()) != 0) return 1;
+  [[maybe_unused]] int result = ::chmod(link.c_str(), 0640);
+  result = ::fchmod(fd, 0600);
+  result = ::lchown(link.c_str(), ::getuid(), ::getgid());
+  result = ::fchownat(fd, "", ::getuid(), ::getgid(), AT_EMPTY_PATH);
+  result = ::futimens(fd, nullptr);
+  result = ::utimensat(AT_FDCWD, link.c_str(), nullptr, AT_SYMLINK_NOFOLLOW);
+  result = ::setxattr(link.c_str(), "user.a", "b", 1, 0);
+  result = ::lremovexattr(link.c_str(), "user.a");
+  return ::mkfifo((file + ".pipe").c_str(), 0600);
+}
+
+// What is in a pipe is put there after something else has been written.
+int splices(file_name file) {
+  std::array<int, 2> pipe{};
+  if (::pipe(pipe.data()) != 0) return 1;
+  std::thread from_pipe([&] {
+    const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT, 0600);
+    if (::splice(pipe[0], nullptr, fd, nullptr, 1, 0) != 1) std::_Exit(9);
+  });
+  append(file + ".other", "o");
+  const bool is_put = ::write(pipe[1], "s", 1) == 1;
+  from_pipe.join();
+  return is_put ? 0 : 2;
+}
+
 // A pipe with a name: an open waits for the other side's.
 int names_a_pipe(file_name file) {
   if (::mkfifo(file.c_str(), 0600) != 0) return 1;
@@ -341,6 +386,9 @@ int main(int argc, char** argv) {
       {"shares-a-name", [&] { return shares_a_name(with); }},
       {"follows-a-link", [&] { return follows_a_link(with); }},
       {"draws-a-name", [&] { return draws_a_name(with); }},
+      {"renames-what-is-open", [&] { return renames_what_is_open(with); }},
+      {"changes-attributes", [&] { return changes_attributes(with); }},
+      {"splices", [&] { return splices(with); }},
       {"names-a-pipe", [&] { return names_a_pipe(with); }},
       {"maps-to-write", [&] { return maps(with, PROT_READ | PROT_WRITE); }},
       {"maps-to-read", [&] { return maps(with, PROT_READ); }},

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <linux/audit.h>
+#include <linux/fs.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -45,53 +46,44 @@ void forget_number(std::string& path, const struct ::stat& status) {
   if (path.ends_with("/#" + number)) path.resize(path.size() - number.size());
 }
 
-named_file by_descriptor(pid_t thread, std::uint64_t argument, effect what) {
+named_file by_descriptor(open_files& files, std::uint64_t argument, effect what) {
   const auto fd = static_cast<int>(argument);
   named_file file;
   file.by_descriptor = true;
   file.what = what;
   struct ::stat status {};
-  const auto link = fmt::format("/proc/{}/fd/{}", thread, fd);
-  if (::stat(link.c_str(), &status) != 0) return file;
+  if (!files.look(fd, status)) return file;
   look_up(file, status);
-  if (file.is_regular || S_ISDIR(status.st_mode)) file.path = path_of_descriptor(thread, fd);
+  if (file.is_regular || S_ISDIR(status.st_mode)) file.path = files.path(fd, status);
   if (status.st_nlink == 0) forget_number(file.path, status);
   return file;
 }
 
-named_file by_path(pid_t thread, int dirfd, std::uint64_t address, effect what) {
+named_file by_path(pid_t thread, std::uint64_t dirfd, std::uint64_t address, last_link link,
+                   effect what) {
   named_file file;
   file.what = what;
-  file.path = resolve(thread, dirfd, address);
-  struct ::stat status {};
-  if (!file.path.empty() && ::lstat(file.path.c_str(), &status) == 0) look_up(file, status);
+  auto resolved = resolve(thread, static_cast<int>(dirfd), address, link);
+  file.path = std::move(resolved.path);
+  if (!resolved.status) return file;
+  look_up(file, *resolved.status);
+  if (resolved.status->st_nlink == 0) forget_number(file.path, *resolved.status);
   return file;
 }
 
-named_file by_path_at(pid_t thread, std::uint64_t dirfd, std::uint64_t address, effect what) {
-  return by_path(thread, static_cast<int>(dirfd), address, what);
-}
-
 // In the kernel, for as long as another thread likes: for its lock, or that it opens the other end
-// of a pipe with a name.
+// of a pipe with a name, or fills or empties a pipe.
 bool may_wait(const heard_call& call) {
   if (call.row->what == peculiarity::waits) return true;
+  for (const auto* const file : {&call.first, &call.second}) {
+    if (file->by_descriptor && file->exists && file->path.empty()) return true;
+  }
   return call.row->what == peculiarity::opens && call.first.exists && !call.first.is_regular;
 }
 
-// Others have other structures.
+// Others have other numbers and structures.
 bool is_native(std::uint32_t architecture) {
   return sizeof(void*) == 4 || (architecture & __AUDIT_ARCH_64BIT) != 0;
-}
-
-bool is_vfork(const current_call& call) {
-  constexpr std::uint64_t clone_vfork = 0x4000;
-#ifdef SYS_vfork
-  if (call.number == SYS_vfork) return true;
-#endif
-  if (call.number == SYS_clone) return (call.arguments[0] & clone_vfork) != 0;
-  return call.number ==
-         SYS_clone3;  // its flags are in memory, and few use it for threads that wait
 }
 
 bool makes_a_thread(const heard_call& call) {
@@ -99,16 +91,6 @@ bool makes_a_thread(const heard_call& call) {
   if (call.row->name == "clone") flags = call.arguments[0];
   if (call.row->name == "clone3") read_memory(call.thread, call.arguments[0], &flags, sizeof flags);
   return (flags & CLONE_THREAD) != 0;
-}
-
-// To what it refers, if anything is there: that is what is touched.
-void follow(named_file& link) {
-  std::error_code error;
-  const auto path = std::filesystem::canonical(link.path, error);
-  struct ::stat status {};
-  if (error || ::stat(path.c_str(), &status) != 0) return;
-  link.path = path.string();
-  look_up(link, status);
 }
 
 std::uint64_t flags_of_open(const heard_call& call) {
@@ -121,17 +103,13 @@ std::uint64_t flags_of_open(const heard_call& call) {
   return in_memory;
 }
 
-// Of a link in the last place.
-bool follows_links(const heard_call& call) {
-  const auto word = call.row->word;
-  if (call.row->what == peculiarity::opens) {
-    return (flags_of_open(call) & O_NOFOLLOW) == 0 && !call.exclusively;
-  }
-  if (word == "fstatat" || call.row->name == "faccessat2") {
-    return (call.arguments[3] & AT_SYMLINK_NOFOLLOW) == 0;
-  }
-  if (word == "statx") return (call.arguments[2] & AT_SYMLINK_NOFOLLOW) == 0;
-  return word == "stat" || word == "truncate" || word == "access" || word == "faccessat";
+std::uint64_t source_of_clone(const heard_call& call) {
+  const auto& to = call.arguments;
+  if (static_cast<std::uint32_t>(to[1]) == FICLONE) return to[2];
+  file_clone_range range{};
+  range.src_fd = -1;
+  read_memory(call.thread, to[2], &range, sizeof range);
+  return static_cast<std::uint64_t>(range.src_fd);
 }
 
 // What an open's flags do to the name and to the file.
@@ -140,14 +118,41 @@ void understand_flags(heard_call& call) {
   call.creates = (flags & O_CREAT) != 0;
   call.exclusively = call.creates && (flags & O_EXCL) != 0;
   call.truncates = (flags & O_TRUNC) != 0;
-  if (call.creates) call.first.what = effect::changes_name;
+}
+
+// In the last place of its first path.
+last_link link_of(const heard_call& call) {
+  const auto& to = call.arguments;
+  const auto& row = *call.row;
+  const auto follows = [&] {
+    if (row.what == peculiarity::opens) {
+      return (flags_of_open(call) & O_NOFOLLOW) == 0 && !call.exclusively;
+    }
+    if (row.name == "linkat") return (to[4] & AT_SYMLINK_FOLLOW) != 0;
+    constexpr std::array<std::pair<std::string_view, std::size_t>, 7> flags_at{
+        {{"newfstatat", 3},
+         {"fstatat64", 3},
+         {"statx", 2},
+         {"faccessat2", 3},
+         {"fchownat", 4},
+         {"utimensat", 3},
+         {"utimensat_time64", 3}}};
+    for (const auto& [name, at] : flags_at) {
+      if (row.name == name) return (to[at] & AT_SYMLINK_NOFOLLOW) == 0;
+    }
+    const bool is_about_links = row.first == effect::changes_name || row.family == "readlink" ||
+                                row.name.starts_with('l');  // link, lstat, lchown
+    return !is_about_links;
+  };
+  return follows() ? last_link::followed : last_link::kept;
 }
 
 // The first half of its bytes, through a descriptor of the same description. Nothing: it is none
 // that can be halved, or there is no half.
 std::optional<std::int64_t> do_half_of(const heard_call& call) {
   const auto& to = call.arguments;
-  if (!can_be_halved(*call.row)) return std::nullopt;
+  // The offset of others is in two arguments.
+  if (!can_be_halved(*call.row) || !call.is_native) return std::nullopt;
   const bool writes = call.row->family == "write";
   const bool at_offset = call.row->what != peculiarity::at_cursor;
   constexpr std::uint64_t most = 1 << 20;
@@ -206,7 +211,9 @@ void supervisor::start(processors on) {
   target_.reset();
   held_.clear();
   stalled_.clear();
-  processes_.clear();
+  known_.clear();
+  foreign_.clear();
+  change_names_.clear();
   asleep_.clear();
   slept_ = {};
   passed_ = {};
@@ -214,6 +221,8 @@ void supervisor::start(processors on) {
   have_slept_.clear();
   states_.clear();
   output_ = {};
+  heard_in_a_row_ = 0;
+  is_deserted_ = false;
   status_.reset();
   released_ = 0;
   noticed_ = {};
@@ -244,17 +253,47 @@ bool supervisor::hear() {
   call.row = filter_.row_of(heard.data.arch, heard.data.nr);
   std::copy(std::begin(heard.data.args), std::end(heard.data.args), call.arguments.begin());
   if (call.thread == released_) released_ = 0;
+  call.is_native = is_native(heard.data.arch);
+  if (!call.is_native) {
+    foreign_[known(call.thread).process] = heard.data.arch;
+  } else if (!foreign_.empty()) {
+    foreign_.erase(known(call.thread).process);
+  }
   if (call.row == nullptr) {
     pass(call.id);
   } else if (call.row->what == peculiarity::sleeps) {
-    if (!is_native(heard.data.arch) || !keep_asleep(call)) pass(call.id);
+    if (!call.is_native || !keep_asleep(call)) pass(call.id);
   } else if (call.row->where == operands::none) {
     if (!answer_itself(call)) pass(call.id);
   } else {
-    understand(call);
+    note_changes_of_names(call);
+    auto& thread = known(call.thread);
+    call.process = thread.process;
+    call.process_name = thread.process_name;
+    understand(call, thread.files);
     take(std::move(call));
   }
   return true;
+}
+
+// A change of a name has been executed when its thread is heard of again, and until then it may be
+// at any moment. What is submitted to a ring is not heard of.
+void supervisor::note_changes_of_names(const heard_call& call) {
+  if (!change_names_.empty() || noticed_.rings > 0) {
+    for (auto& [thread, known] : known_) known.files.forget_paths();
+  }
+  change_names_.erase(call.thread);
+  const auto& row = *call.row;
+  const bool changes = row.first == effect::changes_name || row.second == effect::changes_name;
+  if (changes && row.what != peculiarity::opens) change_names_.insert(call.thread);
+}
+
+supervisor::known_thread& supervisor::known(pid_t thread) {
+  const auto found = known_.find(thread);
+  if (found != known_.end()) return found->second;
+  const auto process = process_of(thread);
+  known_thread known{process, lineage_->name_of(process), open_files(thread)};
+  return known_.emplace(thread, std::move(known)).first->second;
 }
 
 // Of those that name no file. False: the kernel is to.
@@ -267,8 +306,8 @@ bool supervisor::answer_itself(const heard_call& call) {
     return true;
   }
   if (row.what == peculiarity::forks) {
-    if (!makes_a_thread(call)) lineage_->forks(process_of(call.thread));
-    processes_.clear();  // a number may come again only where something is made
+    if (!makes_a_thread(call)) lineage_->forks(known(call.thread).process);
+    known_.clear();  // a number may come again only where something is made
     return false;
   }
   if (!on_one_processor_) return false;
@@ -318,61 +357,73 @@ void supervisor::reply(std::uint64_t id, int error, std::int64_t value) {
   ::ioctl(target_->listener().get(), SECCOMP_IOCTL_NOTIF_SEND, &answer);
 }
 
-void supervisor::understand(heard_call& call) const {
+void supervisor::understand(heard_call& call, open_files& files) {
   const auto& row = *call.row;
   const auto& to = call.arguments;
   const auto thread = call.thread;
+  constexpr auto here = static_cast<std::uint64_t>(AT_FDCWD);
+  if (row.what == peculiarity::opens) understand_flags(call);
+  const auto link = link_of(call);
   switch (row.where) {
     case operands::none:
       break;
     case operands::descriptor:
-      call.first = by_descriptor(thread, to[0], row.first);
+      call.first = by_descriptor(files, to[0], row.first);
       break;
     case operands::descriptors:
-      call.first = by_descriptor(thread, to[0], row.first);
-      call.second = by_descriptor(thread, to[1], row.second);
+      call.first = by_descriptor(files, to[0], row.first);
+      call.second = by_descriptor(files, to[1], row.second);
       break;
     case operands::descriptors_0_2:
-      call.first = by_descriptor(thread, to[0], row.first);
-      call.second = by_descriptor(thread, to[2], row.second);
+      call.first = by_descriptor(files, to[0], row.first);
+      call.second = by_descriptor(files, to[2], row.second);
       break;
     case operands::mapped_descriptor:
-      call.first = by_descriptor(thread, to[4], row.first);
+      call.first = by_descriptor(files, to[4], row.first);
+      break;
+    case operands::cloned:
+      call.first = by_descriptor(files, to[0], row.first);
+      call.second = by_descriptor(files, source_of_clone(call), row.second);
       break;
     case operands::path:
-      call.first = by_path(thread, AT_FDCWD, to[0], row.first);
+      call.first = by_path(thread, here, to[0], link, row.first);
       break;
     case operands::second_path:
-      call.first = by_path(thread, AT_FDCWD, to[1], row.first);
+      call.first = by_path(thread, here, to[1], link, row.first);
       break;
     case operands::paths:
-      call.first = by_path(thread, AT_FDCWD, to[0], row.first);
-      call.second = by_path(thread, AT_FDCWD, to[1], row.second);
+      call.first = by_path(thread, here, to[0], link, row.first);
+      call.second = by_path(thread, here, to[1], last_link::kept, row.second);
       break;
     case operands::at:
-      call.first = by_path_at(thread, to[0], to[1], row.first);
+      call.first = by_path(thread, to[0], to[1], link, row.first);
       break;
     case operands::at_or_descriptor:
-      call.first = by_path_at(thread, to[0], to[1], row.first);
-      if (call.first.path.empty()) call.first = by_descriptor(thread, to[0], row.first);
+      call.first = by_path(thread, to[0], to[1], link, row.first);
+      if (call.first.path.empty()) call.first = by_descriptor(files, to[0], row.first);
       break;
     case operands::at_1:
-      call.first = by_path_at(thread, to[1], to[2], row.first);
+      call.first = by_path(thread, to[1], to[2], link, row.first);
       break;
     case operands::at_at:
-      call.first = by_path_at(thread, to[0], to[1], row.first);
-      call.second = by_path_at(thread, to[2], to[3], row.second);
+      call.first = by_path(thread, to[0], to[1], link, row.first);
+      call.second = by_path(thread, to[2], to[3], last_link::kept, row.second);
+      if (row.family == "link" && call.first.path.empty()) {
+        call.first = by_descriptor(files, to[0], row.first);
+      }
       break;
   }
-  if (row.what == peculiarity::opens) understand_flags(call);
-  call.exclusively = call.exclusively || row.family == "symlink" || row.family == "mkdir";
-  if (call.first.is_link && follows_links(call)) follow(call.first);
-  if (row.size_at >= 0) call.size = to[static_cast<std::size_t>(row.size_at)];
+  if (call.creates) call.first.what = effect::changes_name;
+  const bool makes_new = row.family == "symlink" || row.family == "mkdir" || row.family == "mknod";
+  call.exclusively = call.exclusively || makes_new;
+  const bool has_size = row.size_at >= 0 && (call.is_native || row.name != "fallocate");
+  if (has_size) call.size = to[static_cast<std::size_t>(row.size_at)];
 }
 
 heard_call supervisor::as_it_is_now(std::size_t which) const {
   auto call = held_[which];
-  understand(call);
+  open_files files(call.thread);
+  understand(call, files);
   return call;
 }
 
@@ -395,10 +446,6 @@ void supervisor::take(heard_call call) {
     return;
   }
   if (older != held_.end()) held_.erase(older);  // it is in another now
-  const auto [known, is_new] = processes_.try_emplace(call.thread, 0);
-  if (is_new) known->second = process_of(call.thread);
-  call.process = known->second;
-  call.process_name = lineage_->name_of(call.process);
   if (hears) hears(call);
   if (intervenes) call.done = intervenes(call);
   if (holds && holds(call)) {
@@ -457,8 +504,13 @@ bool supervisor::has_heard() const {
 
 // True: something was heard or has ended.
 bool supervisor::wait_for_event(nanoseconds most) {
+  // Most often a call is there already: then it is not asked of the others whether there is
+  // anything, but now and then.
+  constexpr unsigned many = 16;
+  if (heard_in_a_row_++ < many && stalled_.empty() && has_heard()) return hear();
+  heard_in_a_row_ = 0;
   // One that has ended is always ready.
-  std::array<pollfd, 3> events{{{target_->listener().get(), POLLIN, 0},
+  std::array<pollfd, 3> events{{{is_deserted_ ? -1 : target_->listener().get(), POLLIN, 0},
                                 {output_.has_ended() ? -1 : target_->output().get(), POLLIN, 0},
                                 {target_->status().get(), POLLIN, 0}}};
   if (!stalled_.empty()) {
@@ -470,7 +522,9 @@ bool supervisor::wait_for_event(nanoseconds most) {
   if (ready <= 0) return false;
   if (events[1].revents != 0) output_.read(target_->output());
   bool any = events[2].revents != 0;
+  if (any && !status_) status_ = target_->take_status();
   if ((events[0].revents & POLLIN) != 0) any = hear() || any;
+  is_deserted_ = is_deserted_ || (events[0].revents & POLLHUP) != 0;
   return any;
 }
 
@@ -478,6 +532,19 @@ bool supervisor::is_held(pid_t thread) const noexcept {
   const auto is_of_thread = [&](const auto& one) { return one.thread == thread; };
   return std::any_of(held_.begin(), held_.end(), is_of_thread) ||
          std::any_of(asleep_.begin(), asleep_.end(), is_of_thread);
+}
+
+bool supervisor::is_in_vfork(const thread_state& state) const {
+  const auto call = call_of(state.thread);
+  if (!call) return false;
+  const auto foreign = foreign_.find(state.process);
+  const auto* const row = foreign == foreign_.end()
+                              ? filter_.row_of(call->number)
+                              : filter_.row_of(foreign->second, static_cast<int>(call->number));
+  if (row == nullptr || row->what != peculiarity::forks) return false;
+  // The flags of a clone3 are in memory, and few use it for threads that wait.
+  return row->name == "vfork" || row->name == "clone3" ||
+         (row->name == "clone" && (call->arguments[0] & CLONE_VFORK) != 0);
 }
 
 bool supervisor::can_run(const thread_state& state) const {
@@ -497,10 +564,8 @@ bool supervisor::can_run(const thread_state& state) const {
       const auto call = call_of(state.thread);
       return call && call->number == released_number_ && !released_may_wait_;
     }
-    case 'D': {
-      const auto call = call_of(state.thread);
-      return !call || !is_vfork(*call);
-    }
+    case 'D':
+      return !is_in_vfork(state);
     default:
       return true;
   }
@@ -526,11 +591,6 @@ bool supervisor::is_never_quiet() {
   for (const auto& one : states_) ran += one.ran;
   if (!ran_before_) ran_before_ = ran;
   return ran > *ran_before_ + static_cast<std::uint64_t>(options_.quiet_bound.count());
-}
-
-bool supervisor::is_over() {
-  if (!status_) status_ = target_->take_status();
-  return status_.has_value();
 }
 
 supervisor::rest supervisor::go_on() {
@@ -621,7 +681,8 @@ std::vector<timed_wait> supervisor::timed_waits() const {
     waits.push_back({one.thread, one.call, one.ends - slept_, true, one.id});
   }
   for (const auto& state : states_) {
-    if (state.state != 'S' || is_held(state.thread)) continue;
+    // What its call would be by our numbers is another one.
+    if (state.state != 'S' || is_held(state.thread) || foreign_.count(state.process) > 0) continue;
     const auto call = call_of(state.thread);
     const auto limit = call ? time_limit_of(state.thread, *call) : std::nullopt;
     if (limit) waits.push_back({state.thread, limit->call, limit->most, false, state.times});
@@ -651,7 +712,7 @@ void supervisor::release(std::size_t which) {
 }
 
 command_end supervisor::end() {
-  is_over();
+  if (!status_) status_ = target_->take_status();
   return end_of(*target_, output_, status_, begun_);
 }
 

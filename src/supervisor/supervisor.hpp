@@ -29,6 +29,7 @@
 #include "process_tree.hpp"
 #include "run_clock.hpp"
 #include "target.hpp"
+#include "thread_paths.hpp"
 #include "thread_view.hpp"
 
 #include <array>
@@ -69,6 +70,7 @@ struct heard_call {
   pid_t process = 0;
   std::string process_name;  ///< by its lineage
   const call_row* row = nullptr;
+  bool is_native = true;  ///< of an architecture whose numbers and structures are ours
   std::array<std::uint64_t, 6> arguments{};
   named_file first;
   named_file second;
@@ -174,22 +176,32 @@ class supervisor {
   const supervision& noticed() const noexcept { return noticed_; }
 
  private:
+  // What asking takes longer than all else that a call takes which is not held.
+  struct known_thread {
+    pid_t process;
+    const std::string& process_name;
+    open_files files;
+  };
+  known_thread& known(pid_t thread);
+  void note_changes_of_names(const heard_call& call);
+
   bool hear();
   bool answer_itself(const heard_call& call);
   bool keep_asleep(const heard_call& call);
   void pass(std::uint64_t id);
   void reply(std::uint64_t id, int error, std::int64_t value);
-  void understand(heard_call& call) const;
+  static void understand(heard_call& call, open_files& files);
   void take(heard_call call);
   void carry_out(const heard_call& call);
   void carry_out_what_is_due();
   void drop_what_is_gone();
   bool is_quiet();
   bool can_run(const thread_state& state) const;
+  bool is_in_vfork(const thread_state& state) const;
   bool is_held(pid_t thread) const noexcept;
   bool has_heard() const;
   bool wait_for_event(nanoseconds most);
-  bool is_over();
+  bool is_over() const noexcept { return status_.has_value(); }
   bool is_stopped();
   bool is_never_quiet();
 
@@ -212,8 +224,10 @@ class supervisor {
   std::unique_ptr<target> target_;
   std::unique_ptr<process_tree> tree_;
   std::unique_ptr<lineage> lineage_;
-  std::map<pid_t, pid_t> processes_;  // by thread: asking takes as long as all else
-  std::vector<thread_state> states_;  // at the last rest
+  std::map<pid_t, known_thread> known_;
+  std::map<pid_t, std::uint32_t> foreign_;  // by process: its architecture, where it is not ours
+  std::set<pid_t> change_names_;            // who may be doing that
+  std::vector<thread_state> states_;        // at the last rest
   std::deque<heard_call> held_;
   std::multimap<instant, heard_call> stalled_;  // by when they go on
   bool on_one_processor_ = true;
@@ -229,6 +243,8 @@ class supervisor {
   instant begun_{};
   run_clock had_;                            // of its time
   std::optional<std::uint64_t> ran_before_;  // until the last event
+  unsigned heard_in_a_row_ = 0;
+  bool is_deserted_ = false;  // by all who could be heard of: then it is always ready
   output_tail output_;
   supervision noticed_;
 };

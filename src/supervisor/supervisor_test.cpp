@@ -151,6 +151,57 @@ TEST(supervisor, holds_what_it_is_told_and_nothing_else) {
   EXPECT_EQ(here.contents(), "");  // both have been made to wait before they wrote
 }
 
+TEST(supervisor, names_a_file_by_one_name_whatever_leads_to_it) {
+  setting here({"/bin/sh", "-c",
+                R"(mkdir "$0.d" && ln -s "$0.d" "$0.link" && ln -s f "$0.d/dangling" &&
+                   : >"$0.link/dangling" && : >>"$0.link/f" && exec 3<"$0.d/f" && : </dev/fd/3)",
+                ""});
+  here.options.command.back() = here.file;
+  supervisor it(here.options);
+  std::vector<bool> exists;
+  it.hears = [&](const heard_call& call) {
+    if (call.first.path != here.file + ".d/f" || call.row->family != "open") return;
+    exists.push_back(call.first.exists);
+    EXPECT_FALSE(call.first.is_link);
+  };
+  EXPECT_EQ(finish(it).exit_status(), 0);
+  EXPECT_EQ(exists, (std::vector<bool>{false, true, true, true}));
+}
+
+// Also one that has the number of another which is gone.
+TEST(supervisor, names_what_is_open_by_the_name_that_it_has_now) {
+  const setting here("renames-what-is-open");
+  supervisor it(here.options);
+  std::vector<std::string> written;
+  it.hears = [&](const heard_call& call) {
+    if (call.row->word == "write") written.push_back(call.first.path);
+  };
+  EXPECT_EQ(finish(it).exit_status(), 0);
+  const auto folder = here.file + ".new";
+  EXPECT_EQ(written, (std::vector<std::string>{here.file, here.file, here.file + ".old",
+                                               folder + "/f", folder + ".old/f"}));
+}
+
+TEST(supervisor, hears_what_changes_attributes_and_of_which_file) {
+  const setting here("changes-attributes");
+  supervisor it(here.options);
+  std::vector<std::pair<std::string, std::string>> heard;
+  it.hears = [&](const heard_call& call) {
+    if (call.row->what != peculiarity::attributes && call.row->family != "mknod") return;
+    heard.emplace_back(call.row->family, call.first.path.substr(here.file.size()));
+  };
+  EXPECT_EQ(finish(it).exit_status(), 0);
+  EXPECT_EQ(heard, (std::vector<std::pair<std::string, std::string>>{{"chmod", ""},
+                                                                     {"chmod", ""},
+                                                                     {"chown", ".link"},
+                                                                     {"chown", ""},
+                                                                     {"utimes", ""},
+                                                                     {"utimes", ".link"},
+                                                                     {"setxattr", ""},
+                                                                     {"setxattr", ".link"},
+                                                                     {"mknod", ".pipe"}}));
+}
+
 TEST(supervisor, releases_in_the_order_that_is_chosen) {
   const setting here("two-writers");
   supervisor it(here.options);
@@ -207,6 +258,27 @@ TEST(supervisor, comes_to_rest_whatever_a_program_waits_for) {
       EXPECT_EQ(run.exit_status(), 0) << behaviour << run.end.output;
     }
   }
+}
+
+TEST(supervisor, comes_to_rest_while_what_it_has_released_waits_for_a_pipe) {
+  setting here("splices");
+  here.options.run_timeout = 10s;
+  supervisor it(here.options);
+  it.holds = [&](const heard_call& call) {
+    return call.row->word == "splice" ||
+           (call.row->word == "write" && call.first.path == here.file + ".other");
+  };
+  const auto splice_first = [](const held_calls& held) {
+    const auto found = std::find_if(held.begin(), held.end(), [](const heard_call& call) {
+      return call.row->word == "splice";
+    });
+    return found == held.end() ? 0 : static_cast<std::size_t>(found - held.begin());
+  };
+  const auto run = finish(it, splice_first);
+  EXPECT_EQ(run.rest, supervisor::rest::over);
+  EXPECT_EQ(run.exit_status(), 0);
+  EXPECT_EQ(run.executed, (std::vector<std::string>{"splice", "write"}));
+  EXPECT_EQ(here.contents(), "s");
 }
 
 TEST(supervisor, does_not_await_a_program_that_is_never_quiet) {
@@ -402,6 +474,33 @@ TEST(supervisor, tells_a_program_of_all_processors) {
   const auto as_it_is = run_unsupervised(here.options);
   supervisor it(here.options);
   EXPECT_EQ(finish(it).end.output, as_it_is.output);
+}
+
+// --- other architectures
+
+TEST(supervisor, knows_the_calls_of_a_program_of_32_bits) {
+#ifdef SPECIMEN_32
+  for (const auto choose : {oldest, youngest}) {
+    setting here(std::vector<std::string>{SPECIMEN_32, ""});
+    here.options.command.back() = here.file;
+    if (run_unsupervised(here.options).exec_error != 0) GTEST_SKIP() << "this kernel runs none";
+    ::unlink(here.file.c_str());
+    here.options.run_timeout = 10s;
+    supervisor it(here.options);
+    it.holds = here.holding({"write"});
+    std::set<std::string> processes;
+    const auto run = finish(it, choose, [&] {
+      for (const auto& call : it.held()) processes.insert(call.process_name);
+      EXPECT_TRUE(it.timed_waits().empty());  // its waitpid has the number of our poll
+    });
+    EXPECT_EQ(run.rest, supervisor::rest::over);
+    EXPECT_EQ(run.exit_status(), 0);
+    EXPECT_EQ(processes, (std::set<std::string>{"0", "0.0", "0.1"}));
+    EXPECT_EQ(here.contents(), choose == oldest ? "vpc" : "vcp");
+  }
+#else
+  GTEST_SKIP() << "the compiler makes no programs of 32 bits, or the machine has none";
+#endif
 }
 
 // --- what it cannot see

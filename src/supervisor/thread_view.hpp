@@ -39,14 +39,6 @@ std::size_t write_memory(pid_t thread, std::uint64_t address, const void* from, 
 /// To its NUL; empty: that is not there, or it is longer than a path can be.
 std::string read_string(pid_t thread, std::uint64_t address);
 
-/// What a descriptor of it refers to, as a path: " (deleted)" is cut off.
-std::string path_of_descriptor(pid_t thread, int fd);
-/// What the path that stands at the address is for it, from the root: without "." and "..", but
-/// symbolic links are kept. `dirfd` may be AT_FDCWD. Empty: there is no such path.
-std::string resolve(pid_t thread, int dirfd, std::uint64_t address);
-/// "/a/../b//c" is "/b/c".
-std::string without_dots(const std::string& path);
-
 /// How long a thread sleeps in a call at the most.
 struct time_limit {
   std::string_view call;             ///< the kernel's name: "futex"

@@ -35,55 +35,6 @@ using std::chrono::nanoseconds;
 
 std::uint64_t address_of(const void* what) { return reinterpret_cast<std::uint64_t>(what); }
 
-// What a child of this process resolves it to, whose memory is a copy of this one's: the path must
-// have been there.
-std::string resolved(pid_t child, int dirfd, const std::string& path) {
-  return resolve(child, dirfd, address_of(path.c_str()));
-}
-
-// --- paths
-
-TEST(without_dots, leaves_what_a_path_comes_to) {
-  for (const auto& [path, plain] : std::vector<std::pair<std::string, std::string>>{
-           {"/a/../b//c", "/b/c"},
-           {"/", "/"},
-           {"", "/"},
-           {"/..", "/"},
-           {"/../../a", "/a"},
-           {"/a/./b/.", "/a/b"},
-           {"/a/b/..", "/a"},
-           {"//a//", "/a"},
-           {"/a/...", "/a/..."},
-           {"/.hidden/..b", "/.hidden/..b"},
-       }) {
-    EXPECT_EQ(without_dots(path), plain) << path;
-  }
-}
-
-TEST(resolve, begins_where_the_process_is) {
-  const scratch_directory scratch;
-  const auto folder = (scratch / "folder").string();
-  std::filesystem::create_directory(folder);
-  const std::string absolute = folder + "/../f";
-  const std::string relative = "a/../b";
-  const std::string here = ".";
-  const std::string nothing;
-  const unique_fd directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  const forked child([&] {
-    if (::chdir("..") != 0) ::_exit(1);
-    if (::chdir(folder.c_str()) != 0) ::_exit(1);
-    pause_for_good();
-  });
-  ASSERT_TRUE(eventually([&] { return resolved(child.process(), AT_FDCWD, here) == folder; }));
-  EXPECT_EQ(resolved(child.process(), AT_FDCWD, absolute), (scratch / "f").string());
-  EXPECT_EQ(resolved(child.process(), directory.get(), absolute), (scratch / "f").string());
-  EXPECT_EQ(resolved(child.process(), AT_FDCWD, relative), folder + "/b");
-  EXPECT_EQ(resolved(child.process(), directory.get(), relative), folder + "/b");
-  EXPECT_EQ(resolved(child.process(), AT_FDCWD, nothing), "");
-  EXPECT_EQ(resolve(child.process(), AT_FDCWD, 0), "");
-  EXPECT_EQ(resolve(child.process(), AT_FDCWD, 8), "");  // nothing is there
-}
-
 TEST(read_string, ends_at_the_end_of_a_page_that_has_none_behind_it) {
   constexpr std::size_t page = 4096;
   auto* const pages = static_cast<char*>(
@@ -100,17 +51,6 @@ TEST(read_string, ends_at_the_end_of_a_page_that_has_none_behind_it) {
   ::munmap(pages, 2 * page);
 }
 
-TEST(path_of_descriptor, is_that_of_a_file_which_has_none_any_more) {
-  const scratch_directory scratch;
-  const auto name = (scratch / "f").string();
-  const unique_fd file(::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  const forked child([] { pause_for_good(); });
-  EXPECT_EQ(path_of_descriptor(child.process(), file.get()), name);
-  ::unlink(name.c_str());
-  EXPECT_EQ(path_of_descriptor(child.process(), file.get()), name);
-  EXPECT_EQ(path_of_descriptor(child.process(), 9999), "");
-}
-
 // --- threads and processes
 
 TEST(thread_view, of_a_process_that_is_gone_is_empty) {
@@ -125,8 +65,6 @@ TEST(thread_view, of_a_process_that_is_gone_is_empty) {
   EXPECT_TRUE(children_of(gone).empty());
   char byte = 0;
   EXPECT_EQ(read_memory(gone, address_of(&byte), &byte, 1), 0U);
-  EXPECT_EQ(path_of_descriptor(gone, 0), "");
-  EXPECT_EQ(resolve(gone, AT_FDCWD, address_of("f")), "");
 }
 
 TEST(thread_view, tells_a_process_and_its_parent) {
