@@ -107,6 +107,14 @@ class Answers(Commands):
         run = self.of(["--explore"], "sh", "-c", NO_RACE)
         self.assertIn("No order of its operations on contended files breaks it", run.text)
 
+    def test_its_directory_may_be_below_a_link(self) -> None:
+        link = os.path.join(self.files, "link")
+        os.symlink(self.dir, link)
+        search = ["--dir", link, "--explore", "--explore-limit", "3"]
+        run = self.end_of(self.start(*search, "--", "sh", "-c", NO_RACE, cwd=self.files, env=self.environment))
+        self.assertRegex(run.text, r"(?m)^Files +\$TMPDIR/f$")
+        self.assert_gone()
+
     def test_output_that_matches_is_a_failure(self) -> None:
         self.of(["-n", "2", "--fail-on", "pan+ic"], "sh", "-c", "echo a panic here", expect=1)
         self.of(["-n", "2", "--fail-on", "pan+ic"], "sh", "-c", "echo all well")

@@ -20,10 +20,18 @@ namespace {
 // Any thread may be kept from a processor for so long.
 constexpr nanoseconds longest_nap = std::chrono::milliseconds(5);
 
+// Calls are told of with the paths that the kernel has: without links.
+command_settings with_real_directory(command_settings settings) {
+  std::error_code error;
+  auto real = std::filesystem::canonical(settings.directory, error);
+  if (!error) settings.directory = std::move(real);
+  return settings;
+}
+
 }  // namespace
 
 command_subject::command_subject(command_settings settings)
-    : settings_(std::move(settings)),
+    : settings_(with_real_directory(std::move(settings))),
       here_(std::filesystem::current_path().string()),
       supervisor_(supervisor_options_of(settings_)),
       contention_(settings_.watch) {
@@ -375,7 +383,7 @@ void command_subject::number_what_it_names(const heard_call& call) {
     number(file->path);
     number(folder_of(file->path));
     number(file->path + '/');
-    for (const auto& way : contention_.ways_to(*file)) number(way);
+    for (const auto& way : contention_.names_on_the_way_to(*file)) number(way);
     if (!file->exists) continue;
     files_touched_.try_emplace({file->device, file->inode},
                                static_cast<unsigned>(files_touched_.size()));
@@ -412,7 +420,7 @@ footprint command_subject::footprint_of(const heard_call& call, const named_file
   }
   footprint all;
   if (!file.by_descriptor) all.reads |= name;
-  for (const auto& way : contention_.ways_to(file)) all.reads |= of_path("name", way);
+  for (const auto& way : contention_.names_on_the_way_to(file)) all.reads |= of_path("name", way);
   switch (file.what) {
     case effect::nothing:
     case effect::looks_at_name:
@@ -472,14 +480,15 @@ executed_call command_subject::note(std::size_t which) {
   // What is more than the kernel does in one call stands for all that there is: a cp's.
   constexpr std::uint64_t most = 0x7ffff000;
   if (call.size.value_or(0) <= most) noted.size = call.size;
+  const auto now = supervisor_.as_it_is_now(which);
   struct ::stat status {};
   const auto by_fd =
       fmt::format("/proc/{}/fd/{}", call.thread, static_cast<int>(call.arguments[0]));
-  const auto& path = call.first.by_descriptor ? by_fd : call.first.path;
+  const auto& path = call.first.by_descriptor ? by_fd : now.first.path;
   if (::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode)) {
     noted.file_size = static_cast<std::uint64_t>(status.st_size);
   }
-  noted.touched = footprint_of(supervisor_.as_it_is_now(which));
+  noted.touched = footprint_of(now);
   noted.alone = names_.size() == 1;
   noted.held = call.at - begun_;
   noted.at = clock::now() - begun_;

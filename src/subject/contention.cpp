@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <string_view>
 
 namespace filemap {
@@ -13,7 +14,8 @@ std::string key_of(const named_file& file) {
   return file.what == effect::lists_directory ? file.path + '/' : file.path;
 }
 bool looks_at_end(const heard_call& call) {
-  return static_cast<int>(call.arguments[2]) >= SEEK_END;  // SEEK_DATA and SEEK_HOLE too
+  const auto whence = call.row->name == "_llseek" ? call.arguments[4] : call.arguments[2];
+  return static_cast<int>(whence) >= SEEK_END;  // SEEK_DATA and SEEK_HOLE too
 }
 
 }  // namespace
@@ -48,13 +50,16 @@ void contention::begin_run(holding what) {
 
 void contention::hear(const heard_call& call, bool alone) {
   by_last_call_.clear();
-  const auto touch = [&](touched& one, const named_file& file) {
+  const auto look_at_name = [&](touched& one) {
     one.threads.insert(call.thread);
     one.by_other = one.by_other || call.thread != call.process;
+    by_last_call_.push_back(&one);
+  };
+  const auto touch = [&](touched& one, const named_file& file) {
+    look_at_name(one);
     const bool is_change = file.what == effect::changes_file || file.what == effect::changes_name ||
                            file.what == effect::locks || call.truncates;
     one.changed = one.changed || is_change;
-    by_last_call_.push_back(&one);
   };
   if (call.exclusively && is_watched(call.first)) paths_[call.first.path].is_new = true;
   for (const auto* const file : {&call.first, &call.second}) {
@@ -69,6 +74,7 @@ void contention::hear(const heard_call& call, bool alone) {
       named.is_listed = true;
       continue;
     }
+    for (const auto& other : file->through) look_at_name(paths_[other]);
     if (!file->exists) continue;
     touch(files_[{file->device, file->inode}], *file);
     files_[{file->device, file->inode}].paths.insert(file->path);
@@ -107,7 +113,7 @@ bool contention::is_to_be_held(const heard_call& call, const named_file& file) c
   const auto key = key_of(file);
   const auto known = known_.find(key);
   if (known != known_.end() && known->second.contended) return true;
-  if (!ways_.empty() && !ways_to(file).empty()) return true;
+  if (!names_on_the_way_to(file).empty()) return true;
   if (known != known_.end()) {
     if (holding_ == holding::changed && known->second.changed) return true;
     if (known->second.was_held) return false;
@@ -177,13 +183,22 @@ bool contention::learn_ways() {
   return more;
 }
 
-std::vector<std::string> contention::ways_to(const named_file& file) const {
-  std::vector<std::string> ways;
-  if (file.by_descriptor) return ways;
-  for (const auto& way : ways_) {
-    if (way != file.path && is_below(file.path, way)) ways.push_back(way);
-  }
-  return ways;
+std::vector<std::string> contention::names_on_the_way_to(const named_file& file) const {
+  std::vector<std::string> names;
+  if (file.by_descriptor) return names;
+  const auto is_on_the_way = [&](const std::string& way) {
+    const auto is_above = [&](const std::string& path) {
+      return way != path && is_below(path, way);
+    };
+    return is_above(file.path) || std::any_of(file.through.begin(), file.through.end(), is_above);
+  };
+  std::copy_if(ways_.begin(), ways_.end(), std::back_inserter(names), is_on_the_way);
+  const auto is_contended = [&](const std::string& path) {
+    const auto found = known_.find(path);
+    return found != known_.end() && found->second.contended;
+  };
+  std::copy_if(file.through.begin(), file.through.end(), std::back_inserter(names), is_contended);
+  return names;
 }
 
 bool contention::is_changed(const named_file& file) const {

@@ -54,8 +54,8 @@ class contention {
   std::vector<std::string> contended_paths() const;
   /// What runs since have shown to be like these, where some call on it was not held.
   const std::set<std::string>& not_held() const noexcept { return not_held_; }
-  /// Names on the way to the path that are contended.
-  std::vector<std::string> ways_to(const named_file& file) const;
+  /// Names that lead to it, and are contended: of folders and symbolic links.
+  std::vector<std::string> names_on_the_way_to(const named_file& file) const;
 
  private:
   // What is known of a path from the runs before.

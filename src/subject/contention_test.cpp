@@ -100,9 +100,9 @@ TEST(contention, is_of_a_folder_that_is_made_beside_who_uses_what_is_in_it) {
   contention all({});
   EXPECT_EQ(runs.held_in(all), (held{true, true, false}));
   EXPECT_EQ(all.contended_paths(), names{"/d"});
-  EXPECT_EQ(all.ways_to(call_by(second, "openat", "/d/e/f").first), names{"/d"});
-  EXPECT_TRUE(all.ways_to(call_by(second, "mkdir", "/d").first).empty());
-  EXPECT_TRUE(all.ways_to(call_by(second, "openat", "/dd/e").first).empty());
+  EXPECT_EQ(all.names_on_the_way_to(call_by(second, "openat", "/d/e/f").first), names{"/d"});
+  EXPECT_TRUE(all.names_on_the_way_to(call_by(second, "mkdir", "/d").first).empty());
+  EXPECT_TRUE(all.names_on_the_way_to(call_by(second, "openat", "/dd/e").first).empty());
 }
 
 TEST(contention, is_not_of_a_folder_that_is_made_while_nobody_else_can_do_anything) {
@@ -133,6 +133,26 @@ TEST(contention, is_of_a_folder_that_is_renamed_above_who_reads) {
   runs.does(call_by(second, "stat", "/d/f", 8));
   contention all({});
   EXPECT_EQ(runs.held_in(all), (held{true, true}));
+}
+
+// Who changes a symbolic link changes what a path through it comes to.
+TEST(contention, is_of_a_symbolic_link_that_is_changed_beside_who_goes_through_it) {
+  program runs;
+  auto rename = call_by(first, "rename", "/new");
+  rename.second = rename.first;
+  rename.second.path = "/current";
+  runs.does(rename);
+  auto in_folder = call_by(second, "stat", "/release/f", 8);
+  in_folder.first.through = {"/current/f"};
+  runs.does(in_folder);
+  auto itself = call_by(second, "stat", "/release", 9);
+  itself.first.through = {"/current"};
+  runs.does(itself);
+  runs.does(call_by(second, "stat", "/release/g", 10));
+  contention all({});
+  EXPECT_EQ(runs.held_in(all), (held{true, true, true, false}));
+  EXPECT_EQ(all.names_on_the_way_to(in_folder.first), names{"/current"});
+  EXPECT_EQ(all.names_on_the_way_to(itself.first), names{"/current"});
 }
 
 // What only other orders show cannot be held any more, and makes the search incomplete.

@@ -65,6 +65,7 @@ named_file by_path(pid_t thread, std::uint64_t dirfd, std::uint64_t address, las
   file.what = what;
   auto resolved = resolve(thread, static_cast<int>(dirfd), address, link);
   file.path = std::move(resolved.path);
+  file.through = std::move(resolved.through);
   if (!resolved.status) return file;
   look_up(file, *resolved.status);
   if (resolved.status->st_nlink == 0) forget_number(file.path, *resolved.status);
@@ -671,7 +672,7 @@ bool supervisor::is_alone(pid_t thread) {
     if (one.thread == thread || one.state == 'Z' || one.state == 'X') return true;
     const auto call = one.state == 'R' ? std::nullopt : call_of(one.thread);
     if (!call) return false;
-    return call->number == SYS_wait4 || call->number == SYS_waitid || is_vfork(*call);
+    return call->number == SYS_wait4 || call->number == SYS_waitid || is_in_vfork(one);
   });
 }
 

@@ -52,7 +52,8 @@ namespace filemap {
 
 /// A file that a call names.
 struct named_file {
-  std::string path;  ///< from the root; empty: it names none
+  std::string path;                  ///< from the root; empty: it names none
+  std::vector<std::string> through;  ///< other paths that were come through, where links are
   bool by_descriptor = false;
   bool exists = false;  ///< when it was heard of
   bool is_regular = false;

@@ -108,6 +108,14 @@ class path_resolution {
     return found;
   }
 
+  std::string as_written(std::string path) const {
+    if (path.front() != '/') path.insert(0, begin_ + '/');
+    const bool begins_at_link = is_in(path, begin_) && is_in(begin_, thread_);
+    if (!begins_at_link) return without_dots(root_ + path);
+    const auto begin = followed(begin_);
+    return begin.empty() ? "" : without_dots(begin + path.substr(begin_.size()));
+  }
+
  private:
   static std::string last_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
   static bool is_folder(std::string_view name) {
@@ -145,13 +153,6 @@ class path_resolution {
     return {std::move(fd), std::move(real)};
   }
 
-  std::string as_written(const std::string& path) const {
-    const bool begins_at_link = is_in(path, begin_) && is_in(begin_, thread_);
-    if (!begins_at_link) return without_dots(root_ + path);
-    const auto begin = followed(begin_);
-    return begin.empty() ? "" : without_dots(begin + path.substr(begin_.size()));
-  }
-
   const std::string thread_;
   std::string begin_;  // in its root
   std::string root_;   // empty: ours
@@ -182,9 +183,11 @@ resolved_path resolve(pid_t thread, int dirfd, std::uint64_t address, last_link 
   if (path.empty()) return {};
   path_resolution resolution(thread, dirfd);
   resolved_path resolved;
+  const auto written = resolution.as_written(path);
   for (int links = 0;; ++links) {
     auto place = resolution.find(std::move(path));
     resolved.path = std::move(place.path);
+    if (links == 0 && written != resolved.path) resolved.through.push_back(written);
     const auto status_of = [&](int flags) -> std::optional<struct ::stat> {
       struct ::stat status {};
       const auto result = ::fstatat(place.folder.fd.get(), place.name.c_str(), &status, flags);
@@ -195,6 +198,7 @@ resolved_path resolve(pid_t thread, int dirfd, std::uint64_t address, last_link 
     if (!is_link || link == last_link::kept || links == most_links) return resolved;
     path = target_of(place.folder.fd.get(), place.name.c_str());
     if (path.empty()) return resolved;
+    resolved.through.push_back(resolved.path);
     if (is_in(place.folder.path, "/proc")) {
       // What such a link says is for people, and need be no path: the kernel follows another way.
       resolved.status = status_of(0);

@@ -10,6 +10,7 @@
 #include <string>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <vector>
 
 namespace filemap {
 
@@ -47,6 +48,9 @@ struct resolved_path {
   /// such path.
   std::string path;
   std::optional<struct ::stat> status;  ///< nothing: there is no such file
+  /// Other paths that were come through where there are links: as it was written, and each link in
+  /// the last place. Who changes one of these names changes what the path comes to.
+  std::vector<std::string> through;
 };
 /// Of the path that stands at the address. `dirfd` may be AT_FDCWD.
 resolved_path resolve(pid_t thread, int dirfd, std::uint64_t address, last_link link);
