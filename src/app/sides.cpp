@@ -86,6 +86,7 @@ std::string done(const std::string& operation, std::size_t side) {
       {"mkdir", [&] { return seen(::mkdir(name.c_str(), 0755)); }},
       {"rmdir", [&] { return seen(::rmdir(name.c_str())); }},
       {"rename", [&] { return seen(::rename(name.c_str(), other.c_str())); }},
+      {"symlink", [&] { return seen(::symlink(name.c_str(), other.c_str())); }},
       {"link", [&] { return seen(::link(name.c_str(), other.c_str())); }},
       {"tell", [&] { return std::to_string(++shared->told); }},
       {"ask", [&] { return std::to_string(shared->told.load()); }},

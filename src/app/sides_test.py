@@ -25,6 +25,7 @@ from command_line import Case, main
 PROGRAMS = int(os.environ.get("FILEMAP_PROGRAMS", "16"))
 SEED = int(os.environ.get("FILEMAP_SEED", "1"))
 DIRECTORY = "d"  # the size of a directory
+LINK = "to "  # a symbolic link's, before its target
 
 Operation = tuple[str, ...]  # ("rename", "f", "g")
 Program = list[Operation]
@@ -49,6 +50,12 @@ class FileSystem:
         parts: tuple[dict[typing.Any, typing.Any], ...] = (self.names, self.sizes, self.posted)
         return *(tuple(sorted(part.items())) for part in parts), self.memory
 
+    def without_links(self, name: str) -> str:
+        """Where a link leads: its target is its size."""
+        first, slash, rest = name.partition("/")
+        target = str(self.sizes.get(self.names.get(first, -1), ""))
+        return target[len(LINK) :] + slash + rest if target.startswith(LINK) else name
+
     def is_directory(self, name: str) -> bool:
         return self.sizes[self.names[name]] == DIRECTORY
 
@@ -70,6 +77,12 @@ class FileSystem:
 
     def first_call(self, what: str, *names: str) -> tuple[int | str, int | None]:
         """What it sees, and which file is open afterwards."""
+        if what == "symlink":
+            if names[1] in self.names:
+                return -errno.EEXIST, None
+            self.make(names[1], LINK + names[0])
+            return 0, None
+        names = tuple(self.without_links(name) if "/" in name or what == "stat" else name for name in names)
         # A link looks for its first name before it looks where the second is to be.
         for name in names[:1] if what == "link" else names:
             if trouble := self.trouble_on_the_way(name):
@@ -265,6 +278,8 @@ class Drawn:
 
 
 def draw_operation(draw: random.Random, names: list[str]) -> Operation:
+    if any(name.startswith("L/") for name in names) and draw.random() < 0.4:
+        return draw.choice((("symlink", "D", "L"), ("symlink", "E", "L"), ("unlink", "L"), ("stat", "L")))
     folders = [name for name in names if name.isupper()]
     files = [name for name in names if not name.isupper()]
     if folders and draw.random() < 0.35:
@@ -285,9 +300,19 @@ def draw_side(draw: random.Random, names: list[str], between: list[Operation]) -
     return side
 
 
+NAMES = (
+    ["f"],
+    ["f", "g"],
+    ["D", "D/f"],
+    ["D", "E", "D/f", "E/f"],
+    ["f", "D", "D/f"],
+    ["D", "E", "D/f", "L/f"],
+)
+
+
 def draw_program(number: int) -> Drawn:
     draw = random.Random(number)
-    names = draw.choice((["f"], ["f", "g"], ["D", "D/f"], ["D", "E", "D/f", "E/f"], ["f", "D", "D/f"]))
+    names = draw.choice(NAMES)
     first: Program = [("mkdir", name) for name in names if name.isupper() and draw.random() < 0.6]
     first += [(draw.choice(("create", "append")), name) for name in names if draw.random() < 0.4]
     count = draw.choice((2, 2, 3))
