@@ -96,7 +96,7 @@ class FileSystem:
             return 0, None
         if names[0] not in self.names:
             return -errno.ENOENT, None
-        other_calls = {
+        other_calls: dict[str, typing.Callable[..., int | str]] = {
             "stat": self.stat,
             "unlink": self.unlink,
             "rmdir": self.rmdir,
