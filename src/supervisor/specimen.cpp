@@ -239,7 +239,9 @@ int renames_what_is_open(file_name file) {
   const auto folder = file + ".new";
   const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT, 0600);
   const auto writes = [=] { return ::write(fd, "r", 1) == 1; };
-  if (!writes() || !writes()) return 1;
+  for (int i = 0; i < 2; ++i) {
+    if (!writes()) return 1;
+  }
   if (::rename(file.c_str(), old.c_str()) != 0 || !writes()) return 2;
   ::unlink(old.c_str());
   ::close(fd);  // the next has its descriptor, and may have its inode
