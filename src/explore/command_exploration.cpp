@@ -29,6 +29,8 @@ class explorer {
     found_.noticed = subject_.noticed();
     try {
       make_passes();
+      took_ = (clock::now() - begin) /
+              std::max<std::int64_t>(1, static_cast<std::int64_t>(found_.runs));
       explain();
     } catch (...) {
       found_.failed = std::current_exception();
@@ -227,11 +229,17 @@ class explorer {
 
   // --- what was found
 
+  // For half a minute from now on, or for as long as some runs take where the machine is busy.
+  void look() {
+    constexpr nanoseconds at_least = std::chrono::seconds(30);
+    constexpr int runs = 100;
+    looking_ = unhurried_;
+    looking_.deadline = clock::now() + std::max(at_least, runs * took_);
+  }
+
   // What was found stays where it is until there is something better: this may fail.
   void explain() {
-    constexpr auto look_for = std::chrono::seconds(30);
-    looking_ = unhurried_;
-    looking_.deadline = clock::now() + look_for;
+    look();
     for (auto* const kept : {&found_.by_order, &found_.by_time}) {
       if (!*kept) continue;
       auto as_found = **kept;
@@ -319,6 +327,7 @@ class explorer {
 
   // The weakest: an order is the stronger, the later the call is that the other waits for.
   void find_pair(command_finding& finding) {
+    look();
     const auto& calls = finding.calls;
     for (std::size_t i = 0; i < calls.size(); ++i) {
       for (std::size_t j = i + 1; j < calls.size(); ++j) {
@@ -391,7 +400,8 @@ class explorer {
   const command_exploration_options& options_;
   search_options how_;
   search_options unhurried_;  // what was found is repeated after the deadline too
-  search_options looking_;    // for a smaller one, and for two that decide: half a minute
+  search_options looking_;    // for a smaller one, or for two that decide
+  nanoseconds took_{0};       // a run, on average
   std::vector<executed_call> as_it_is_;
   std::vector<executed_call> good_;
   command_exploration found_;
