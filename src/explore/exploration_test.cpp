@@ -21,6 +21,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace filemap::litmus {
@@ -211,6 +212,23 @@ std::set<std::string> states_of(const fixture& f, const test& test, std::string_
   return states;
 }
 using texts = std::set<std::string>;
+
+TEST(exploration, executes_both_orders_of_what_moves_one_cursor) {
+  const fixture f;
+  const auto with = [](std::string_view handle, std::string_view other) {
+    return parse(fmt::format(R"(F cursor "?"
+{{ file f = old[8]; handle a = open f; handle b = {}; }}
+P0 {{ d = read(a, 4); }}
+P1 {{ e = {}; }}
+exists (P0:d = old[4] /\ P1:e.res = 4))",
+                             handle, other),
+                 "cursor.litmus");
+  };
+  EXPECT_EQ(f.explored(with("clone a", "read(b, 4)"), "blocking-pool").schedules, 2U);
+  EXPECT_EQ(f.explored(with("clone a", "seek(b, 4)"), "blocking-pool").schedules, 2U);
+  EXPECT_EQ(f.explored(with("reopen a", "read(b, 4)"), "blocking-pool").schedules, 1U);
+  EXPECT_EQ(f.explored(with("clone a", "read(b, 0, 4)"), "blocking-pool").schedules, 1U);
+}
 
 TEST(exploration, tries_both_beginners_in_every_mode) {
   const fixture f;

@@ -87,6 +87,8 @@ class machine {
   static constexpr word middle_first = 0x400;  // a punch: the whole pages, then the ends
   static constexpr word is_sized = 0x800;      // a read has looked at the size
   static constexpr word to_cancel = 0x1000;    // when its turn comes
+  static constexpr word is_placed = 0x2000;    // it has taken its place from the cursor
+  static constexpr word io_is_over = 0x4000;   // all but to set the cursor, to `place`
   static_assert(max_files <= 0xf, "a file's number has four bits");
 
   enum class flux : word {
@@ -113,6 +115,7 @@ class machine {
     bool bad_descriptor = false;  // it comes to the kernel after its handle has been closed
     bool fails = false;           // a sync, where it may
     view sees = view::as_it_is;
+    friend bool operator==(const how&, const how&) = default;
   };
   // What an operation comes to.
   struct ending {
@@ -325,6 +328,15 @@ class machine {
   bool split(const operation& op);
   bool truncate(const operation& op, word file);
   bool allocate(const operation& op, word file);
+
+  std::uint64_t offset_of(const operation& op) const noexcept {
+    return op.at_cursor ? number_at(op.place) : op.what.offset;
+  }
+  word cursor_of(const operation& op) const noexcept { return layout_.cursors[op.description]; }
+  bool has_cursor(const operation& op) const noexcept;
+  bool set_cursor(const operation& op, std::uint64_t to);
+  bool seek(const operation& op);
+  bool end_at_cursor(const operation& op);
 
   bool read(const operation& op, word file, view sees);
   bool look_at_size(const operation& op, word file);

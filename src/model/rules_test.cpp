@@ -5,6 +5,7 @@
 
 #include "model_test_support.hpp"
 
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -284,6 +285,67 @@ P1 { v = clone x; }
 exists (P0:r.res = 0 /\ P1:v.res = 0))",
                                "tokio-fs");
   EXPECT_FALSE(modelled.deadlocks());
+}
+
+TEST(cursors, are_set_back_by_a_ring_that_does_not_lock_them) {
+  constexpr std::string_view lost = R"(F lost "?"
+{ file f = ""; handle w = open f; handle r = clone w; }
+P0 { write(w, a[10]); write(w, b[10]); }
+P1 { d = read(r, 5); }
+exists (f = a[5] b[10] \/ f = b[10]))";
+  for (const auto* const mode : {"uring", "uring-write-behind"}) {
+    EXPECT_TRUE(asks_for_what_is_allowed(lost, mode)) << mode;
+  }
+  for (const auto* const mode : {"blocking-pool", "tokio-fs", "sync"}) {
+    EXPECT_FALSE(asks_for_what_is_allowed(lost, mode)) << mode;
+  }
+  model_options whole;
+  whole.atomic_writes = true;
+  EXPECT_FALSE(modelled_test(program(lost), "uring", whole).counts());
+}
+
+// The lock of the file has gone by then, so a seek that knows of the bytes may come before it.
+TEST(cursors, are_set_by_a_ring_after_its_bytes_can_be_seen) {
+  constexpr std::string_view source = R"(F late "?"
+{ file f = ""; handle w = open f; handle c = clone w; handle r = open f; }
+P0 { write(w, a[10]); notify(written); }
+P1 { d = read(r, 0, 10); seek(c, 0); wait(written); e = read(c, 1); }
+exists (P1:d = a[10] /\ P1:e = ""))";
+  EXPECT_TRUE(asks_for_what_is_allowed(source, "uring"));
+  EXPECT_FALSE(asks_for_what_is_allowed(source, "blocking-pool"));
+}
+
+TEST(cursors, are_taken_by_the_members_of_a_link_when_their_turn_comes) {
+  const modelled_test modelled(R"(F link "?"
+{ file f = old[20]; handle w = open f; }
+P0 { link { d = read(w, 10); s = seek(w, 15); e = read(w, 5); } hardlink { x = read(w, 5); y = read(w, 1); } }
+exists (P0:d = "" /\ P0:e = "" /\ P0:x = "" /\ P0:y = ""))",
+                               "uring");
+  EXPECT_EQ(modelled.states(),
+            std::set<std::string>{R"(P0:d=old[10]; P0:e=old[15..20]; P0:x=""; P0:y="";)"});
+}
+
+TEST(cursors, are_left_behind_an_append_that_is_write_2) {
+  constexpr std::string_view source = R"(F append "?"
+{ file f = old[10]; handle w = open f; handle r = clone w; handle o = reopen w; }
+P0 { append(w, a[5]); d = read(r, 5); e = read(o, 5); }
+exists (P0:d = old[5] /\ P0:e = old[5]))";
+  EXPECT_TRUE(asks_for_what_is_allowed(source, "uring"));
+  for (const auto* const mode : {"blocking-pool", "sync"}) {
+    EXPECT_EQ(modelled_test(source, mode).states(),
+              std::set<std::string>{R"(P0:d=""; P0:e=old[5];)"});
+  }
+}
+
+TEST(cursors, stay_where_they_were_when_a_write_fails_or_is_cancelled) {
+  const modelled_test modelled(R"(F cancelled "?"
+{ file f = ""; handle w = open f; }
+P0 { n = write(w, a[10]); write(w, b[10]); }
+P1 { cancel(P0:n); }
+exists (P0:n.res = -ECANCELED /\ f != b[10]))",
+                               "uring");
+  EXPECT_FALSE(modelled.counts());
+  EXPECT_TRUE(modelled.has("P0:n.res=-125; f=b[10];"));
 }
 
 TEST(write_behind, a_group_waits_for_its_handles_one_after_the_other) {
