@@ -400,8 +400,8 @@ constexpr std::array first_rows = {
         .names = "-m,--mode",
         .value = "MODE,...",
         .group = what,
-        .help = "uring (default), blocking-pool, tokio-fs, sync, tokio-fs-1.24, "
-                "uring-write-behind; MODE+flush",
+        .help = "uring (default), blocking-pool, tokio-fs, sync, "
+                "uring-write-behind; tokio-fs-1.28, -1.24; MODE+flush",
         .goes_with = modelling,
         .take = [](line& l, given t) { add_modes(l.options.modes, t); },
         .kind = kind::repeated_value,

@@ -221,15 +221,20 @@ void layout::find_neighbours() {
 // A cursor that nobody reads or writes at need not be known.
 void layout::find_cursors(const test& test, const mode& mode, bool atomic) {
   cursors.assign(test.handles.size(), no_word);
-  for (const auto& each : operations) {
+  for (auto& each : operations) {
+    const bool has_offset = each.what.what == verb::write || each.what.what == verb::read;
+    each.seeks = mode.seeks() && has_offset && !each.at_cursor && !each.past_handle;
+    each.at_cursor = each.at_cursor || each.seeks;
+    each.moves_cursor = each.moves_cursor || each.seeks;
     if (each.at_cursor) cursors[each.description] = 0;
   }
   for (auto& one : operations) {
     one.moves_cursor = one.moves_cursor && cursors[one.description] != no_word;
-    const bool races = std::any_of(operations.begin(), operations.end(), [&](const auto& other) {
+    one.cursor_races = std::any_of(operations.begin(), operations.end(), [&](const auto& other) {
       return other.moves_cursor && other.description == one.description && concurrent(one, other);
     });
-    one.cursor_in_steps = one.at_cursor && races && mode.engine == engine_kind::uring && !atomic;
+    one.cursor_in_steps =
+        one.at_cursor && one.cursor_races && mode.engine == engine_kind::uring && !atomic;
   }
 }
 

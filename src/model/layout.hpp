@@ -30,7 +30,9 @@ struct operation {
   /// The handle that opened its open file description, whose cursor it may use.
   std::uint8_t description = 0;
   bool at_cursor = false;        ///< a read or write whose place is the cursor, which it moves
+  bool seeks = false;            ///< to what.offset before
   bool moves_cursor = false;     ///< such a one, or an append that is write(2)
+  bool cursor_races = false;     ///< another may move the cursor while it is under way
   bool cursor_in_steps = false;  ///< a ring takes the cursor, and sets it, while others may too
   bool direct = false;
   bool queued = false;        ///< a write that is acknowledged when it is queued

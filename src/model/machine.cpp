@@ -185,7 +185,7 @@ bool machine::is_silent(const operation& op) const noexcept {
   if (!write_behind_) return is_invisible(verb) || verb == verb::flush;
   // With a cancel a write may fail, and then it matters who is told.
   if (layout_.cancels) return false;
-  if (op.queued) return layout_.own[op.handle];
+  if (op.queued) return layout_.own[op.handle] && !(op.seeks && op.cursor_races);
   return is_invisible(verb) || verb == verb::flush;
 }
 
@@ -260,6 +260,10 @@ bool machine::execute(const operation& op, how way) {
   }
   const auto file = file_of(op);
   if (is(op, io_is_over)) return way == how{} && end_at_cursor(op);
+  if (op.seeks && verb == verb::read && !is(op, has_sought)) {
+    set(op, has_sought);
+    return way == how{} && seek_to_offset(op);
+  }
   if (op.moves_cursor && phase_of(op) == phase::submitted && !is(op, is_placed)) {
     if (!has_cursor(op)) return false;
     set_number(op.place, number_at(cursor_of(op)));
@@ -1022,9 +1026,14 @@ bool machine::end_at_cursor(const operation& op) {
   return complete(op, {.res = static_cast<std::int64_t>(op.what.data.size)});
 }
 
+bool machine::seek_to_offset(const operation& op) noexcept {
+  if (!has_cursor(op)) return false;
+  set_number(cursor_of(op), op.what.offset);
+  return true;
+}
+
 bool machine::seek(const operation& op) {
-  if (op.moves_cursor) set_number(cursor_of(op), op.what.offset);
-  return complete(op, {});
+  return (!op.moves_cursor || seek_to_offset(op)) && complete(op, {});
 }
 
 // --- names
@@ -1086,6 +1095,11 @@ bool machine::queue_write(const operation& op) {
   } else if (!has_settled(op.handle)) {
     return get_handle(op);
   }
+  if (op.seeks && number_at(op.accepted) == 0) {
+    // It has got its handle before its seek is over.
+    if (!op.handle_stays && get_handle(op)) return true;
+    if (!seek_to_offset(op)) return false;
+  }
   submit(op);
   now_[busy_word(op.handle)] = static_cast<word>(index_of(op) + 1);
   const auto size = op.what.data.size;
@@ -1101,10 +1115,10 @@ bool machine::queue_write(const operation& op) {
 }
 
 // Others may have come while it waited to queue what it has just queued; they are before it in the
-// line of the handle's lock.
+// line of the handle's lock. A seek is something to wait for, too.
 bool machine::let_in(const operation& op) noexcept {
   const bool had_queued = from_[op.accepted] != 0 || from_[op.accepted + 1U] != 0;
-  const bool had_waited = had_queued || (from_[op.process] & has_called) != 0;
+  const bool had_waited = had_queued || op.seeks || (from_[op.process] & has_called) != 0;
   auto& handle = now_[handle_word(op.handle)];
   if (!had_waited || (handle & handle_kept) == 0 || !has_others_in_line(op)) return false;
   handle &= static_cast<word>(~handle_kept);

@@ -89,6 +89,7 @@ class machine {
   static constexpr word to_cancel = 0x1000;    // when its turn comes
   static constexpr word is_placed = 0x2000;    // it has taken its place from the cursor
   static constexpr word io_is_over = 0x4000;   // all but to set the cursor, to `place`
+  static constexpr word has_sought = 0x8000;   // a read, where that comes before
   static_assert(max_files <= 0xf, "a file's number has four bits");
 
   enum class flux : word {
@@ -335,6 +336,7 @@ class machine {
   word cursor_of(const operation& op) const noexcept { return layout_.cursors[op.description]; }
   bool has_cursor(const operation& op) const noexcept;
   bool set_cursor(const operation& op, std::uint64_t to);
+  bool seek_to_offset(const operation& op) noexcept;
   bool seek(const operation& op);
   bool end_at_cursor(const operation& op);
 

@@ -348,6 +348,50 @@ exists (P0:n.res = -ECANCELED /\ f != b[10]))",
   EXPECT_TRUE(modelled.has("P0:n.res=-125; f=b[10];"));
 }
 
+TEST(cursors, are_where_the_offsets_of_tokio_are_that_clones_share) {
+  constexpr std::string_view source = R"(F offset "?"
+{ file f = ""; handle w = open f; handle r = clone w; }
+P0 { write(w, 0, a[10]); write(w, 10, b[10]); }
+P1 { d = read(r, 0, 10); }
+exists (f != a[10] b[10]))";
+  for (const auto* const mode : {"tokio-fs", "tokio-fs-1.28", "tokio-fs-1.24"}) {
+    EXPECT_TRUE(asks_for_what_is_allowed(source, mode)) << mode;
+  }
+  for (const auto* const mode : {"uring-write-behind", "uring", "blocking-pool"}) {
+    EXPECT_FALSE(asks_for_what_is_allowed(source, mode)) << mode;
+  }
+}
+
+TEST(cursors, are_sought_once_for_all_buffers_of_a_write) {
+  const modelled_test modelled(R"(F buffers "?"
+{ file f = ""; handle w = open f; handle c = clone w; }
+P0 { write(w, 100, p[32k]); }
+P1 { seek(c, 0); }
+exists (f.size < 32k))",
+                               "tokio-fs-1.24");
+  EXPECT_EQ(modelled.states(),
+            (std::set<std::string>{"f.size=16484;", "f.size=32768;", "f.size=32868;"}));
+}
+
+TEST(cursors, are_sought_by_who_has_got_its_handle_before_that_was_closed) {
+  EXPECT_TRUE(asks_for_what_is_allowed(R"(F closed "?"
+{ file f = ""; handle w = open f; handle c = clone w; }
+P0 { write(w, 0, a[2]); }
+P1 { close(w); write(c, b[1]); }
+exists (f = a[2]))",
+                                       "tokio-fs"));
+}
+
+// What goes past its handle is no call of tokio's.
+TEST(cursors, are_left_alone_by_the_offsets_of_a_group) {
+  EXPECT_FALSE(asks_for_what_is_allowed(R"(F group "?"
+{ file f = old[10]; handle w = open f; handle c = clone w; }
+P0 { batch { write(w, 0, a[10]); fsync(w); } }
+P1 { d = read(c, 4); }
+exists (P1:d.res != 4))",
+                                        "tokio-fs"));
+}
+
 TEST(write_behind, a_group_waits_for_its_handles_one_after_the_other) {
   EXPECT_TRUE(asks_for_what_is_allowed(R"(F settles "?"
 { file f = ""; handle w = open f; handle x = open f; handle y = open f; }

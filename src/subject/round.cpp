@@ -316,7 +316,9 @@ step& round::begin_step(std::size_t process, const statement& what) {
 // A ring appends at an offset.
 bool round::moves_cursor(const statement& what) const noexcept {
   const bool by_appending = what.what == verb::append && setup_.mode.engine != engine_kind::uring;
-  return is_at_cursor(what) || by_appending;
+  const bool by_seeking = setup_.mode.seeks() && !what.relative &&
+                          (what.what == verb::write || what.what == verb::read);
+  return is_at_cursor(what) || by_appending || by_seeking;
 }
 
 void round::end_step(std::size_t process, const statement& what, step& step, place& place,
@@ -531,6 +533,12 @@ task<io_result> round::execute(round_files& files, const statement& what, place&
       self.size = place.status.stx_size;
       break;
     case verb::read:
+      // The repeated experiment reads beside later appends, which move the cursor of a clone.
+      if (what.relative) {
+        result = co_await handle->apply(request_of(files, step.process, what, place), &step.io);
+        self.read = std::span(place.data).first(result.bytes());
+        break;
+      }
       result =
           co_await handle->read(what.at_cursor ? at_cursor : static_cast<std::int64_t>(what.offset),
                                 read_target(step.process, what, place), &step.io);
