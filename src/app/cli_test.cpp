@@ -269,6 +269,8 @@ TEST(command_line, understands_where_and_how) {
   EXPECT_TRUE(parsed({"--reuse-file"}).reuse_file);
   EXPECT_EQ(parsed({"--lanes", "64"}).lanes, 64U);
   EXPECT_EQ(parsed({"-m", "tokio-fs", "--pool-threads", "2"}).pool_threads, 2U);
+  EXPECT_FALSE(parsed({}).pool_sharded);
+  EXPECT_TRUE(parsed({"-m", "tokio-fs", "--pool-sharded"}).pool_sharded);
   EXPECT_EQ(parsed({"--entries", "8"}).ring.entries, 8U);
   EXPECT_TRUE(parsed({"--sqpoll"}).ring.sqpoll);
   EXPECT_FALSE(parsed({"--no-defer-taskrun"}).ring.defer_taskrun);
@@ -557,6 +559,7 @@ TEST(usage_error, is_one_line_that_names_the_option_its_value_and_what_is_expect
       {{"close-in-flight", "--lanes", "2"}, "--lanes: close-in-flight", "leave it out"},
       {{"-m", "tokio-fs", "--pool-threads", "0"}, "--pool-threads 0:", count + "32768"},
       {{"--pool-threads", "4"}, "--pool-threads:", "none of the modes has a pool"},
+      {{"-m", "sync", "--pool-sharded"}, "--pool-sharded:", "none of the modes has a pool"},
       {{"-m", "sync", "--pool-threads", "4"}, "--pool-threads:", "none of the modes has a pool"},
       {{"--entries", "0"}, "--entries 0:", count + "32768"},
       {{"--entries", "32769"}, "--entries 32769:", count},

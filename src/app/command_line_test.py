@@ -188,6 +188,7 @@ class Runs(Case):
             "--flush",
             "--pool-threads",
             "2",
+            "--pool-sharded",
             "--handles",
             "shared",
             "--sync",
@@ -205,6 +206,7 @@ class Runs(Case):
             [mode["mode"] for mode in result["modes"]], ["blocking-pool+flush", "tokio-fs+flush"]
         )
         self.assertEqual(result["parameters"]["pool_threads"], 2)
+        self.assertIs(result["parameters"]["pool_sharded"], True)
         self.assertEqual(result["parameters"]["stalls"], ["fsync=1us@0.5", "statx=1us", "read=20ns"])
         self.assertEqual(result["test"]["sync"], "none")
 
