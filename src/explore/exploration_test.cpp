@@ -234,11 +234,14 @@ exists (P0:d = old[4] /\ P1:e.res = 4))",
 
 TEST(exploration, of_offsets_that_are_sought_reaches_what_the_model_has) {
   const fixture f;
-  constexpr std::array<std::string_view, 4> programs = {
+  constexpr std::array<std::string_view, 7> programs = {
       "P0 { write(w, 100, p[20k]); } P1 { seek(c, 0); d = read(c, 10); }",
       "P0 { write(w, 0, p[10]); write(w, 10, q[10]); } P1 { d = read(c, 0, 10); }",
       "P0 { write(w, 0, p[10]); } P1 { close(w); write(c, q[1]); d = read(c, 4); }",
       "P0 { drain write(w, 5, p[10]); } P1 { write(c, 0, q[5]); d = read(c, 4); }",
+      "P0 { drain write(w, 5, p[10]); } P1 { d = read(c, 0, 4); }",
+      "P0 { d = read(w, 2); drain fsync(w); } P1 { write(c, 0, q[5]); d = read(c, 0, 4); }",
+      "P0 { seek(w, 6); e = read(w, 1); drain write(w, 0, q[8]); } P1 { d = read(c, 0, 4); }",
   };
   for (const auto program : programs) {
     const auto test =

@@ -223,6 +223,10 @@ void layout::find_cursors(const test& test, const mode& mode, bool atomic) {
   cursors.assign(test.handles.size(), no_word);
   for (auto& each : operations) {
     const bool has_offset = each.what.what == verb::write || each.what.what == verb::read;
+    const bool by_buffer = mode.when == acknowledgement::write_behind && !each.past_handle;
+    if (each.what.what == verb::read && each.at_cursor && by_buffer) {
+      each.what.size = std::min<std::uint64_t>(each.what.size, mode.behind.max_buffer);
+    }
     each.seeks = mode.seeks() && has_offset && !each.at_cursor && !each.past_handle;
     each.at_cursor = each.at_cursor || each.seeks;
     each.moves_cursor = each.moves_cursor || each.seeks;

@@ -262,8 +262,10 @@ bool machine::execute(const operation& op, how way) {
   if (is(op, io_is_over)) return way == how{} && end_at_cursor(op);
   if (op.seeks && verb == verb::read && !is(op, has_sought)) {
     set(op, has_sought);
-    return way == how{} && seek_to_offset(op);
+    if (op.order != no_word) leave_order(op);
+    return way == how{} && seek_to_offset(op) && (!atomic_ || submit_behind_seek(op));
   }
+  if (op.seeks && op.order != no_word && now_[op.order] == 0) return submit_behind_seek(op);
   if (op.moves_cursor && phase_of(op) == phase::submitted && !is(op, is_placed)) {
     if (!has_cursor(op)) return false;
     set_number(op.place, number_at(cursor_of(op)));
@@ -1032,6 +1034,13 @@ bool machine::seek_to_offset(const operation& op) noexcept {
   return true;
 }
 
+// A seek is an operation of its own: what follows it is submitted when the process has heard of its
+// end, which matters to who drains. Where operations are whole that is at once.
+bool machine::submit_behind_seek(const operation& op) noexcept {
+  if (op.order != no_word) now_[op.order] = static_cast<word>(last_order() + 1U);
+  return true;
+}
+
 bool machine::seek(const operation& op) {
   return (!op.moves_cursor || seek_to_offset(op)) && complete(op, {});
 }
@@ -1089,16 +1098,24 @@ bool machine::flush(const operation& op) {
 // as soon as it has queued one, and gets it unless another has waited longer.
 bool machine::queue_write(const operation& op) {
   auto& handle = now_[handle_word(op.handle)];
-  if (number_at(op.accepted) > 0 && (handle & handle_kept) != 0) {
+  const bool sought = (now_[op.process] & write_has_sought) != 0;
+  if (sought) {
+    handle &= static_cast<word>(~handle_locked);
+  } else if (number_at(op.accepted) > 0 && (handle & handle_kept) != 0) {
     if (now_[busy_word(op.handle)] != 0) return false;
     handle &= static_cast<word>(~handle_kept);
   } else if (!has_settled(op.handle)) {
     return get_handle(op);
   }
-  if (op.seeks && number_at(op.accepted) == 0) {
+  if (op.seeks && number_at(op.accepted) == 0 && !sought) {
     // It has got its handle before its seek is over.
     if (!op.handle_stays && get_handle(op)) return true;
-    if (!seek_to_offset(op)) return false;
+    if (drain_is_in_flight() || !seek_to_offset(op)) return false;
+    if (layout_.drains && !atomic_) {  // see submit_behind_seek
+      handle |= handle_locked;
+      now_[op.process] |= write_has_sought;
+      return true;
+    }
   }
   submit(op);
   now_[busy_word(op.handle)] = static_cast<word>(index_of(op) + 1);
@@ -1265,6 +1282,13 @@ void machine::leave_order(const operation& op) noexcept {
   for (const auto& each : layout_.operations) {
     if (each.order != no_word && now_[each.order] > left) --now_[each.order];
   }
+}
+
+// Which what is submitted now would wait for.
+bool machine::drain_is_in_flight() const noexcept {
+  return std::any_of(layout_.operations.begin(), layout_.operations.end(), [&](const auto& each) {
+    return each.what.drain && each.order != no_word && now_[each.order] != 0;
+  });
 }
 
 // A draining operation waits for all before it, and all after it wait for it.

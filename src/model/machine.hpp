@@ -106,8 +106,9 @@ class machine {
   static constexpr word handle_kept = 0x40;    // by a write whose next buffer waits already
 
   // Of a process's word, beside the unit that it is in.
-  static constexpr word has_called = 0x8000;  // it has got its handle, and waits for it
-  static constexpr word unit_bits = 0x7fff;
+  static constexpr word has_called = 0x8000;        // it has got its handle, and waits for it
+  static constexpr word write_has_sought = 0x4000;  // and is about to be queued
+  static constexpr word unit_bits = 0x3fff;
 
   // Which of the ways that an operation may go on.
   enum class view : std::uint8_t { as_it_is, before, after, held };
@@ -337,6 +338,7 @@ class machine {
   bool has_cursor(const operation& op) const noexcept;
   bool set_cursor(const operation& op, std::uint64_t to);
   bool seek_to_offset(const operation& op) noexcept;
+  bool submit_behind_seek(const operation& op) noexcept;
   bool seek(const operation& op);
   bool end_at_cursor(const operation& op);
 
@@ -399,6 +401,7 @@ class machine {
 
   word last_order() const noexcept;
   void leave_order(const operation& op) noexcept;
+  bool drain_is_in_flight() const noexcept;
   bool may_begin(const operation& op) const noexcept;
   bool cancel(const operation& op, bool met);
 

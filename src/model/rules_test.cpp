@@ -382,6 +382,30 @@ exists (f = a[2]))",
                                        "tokio-fs"));
 }
 
+// What follows a seek is submitted when that is over, so that it may have to wait for a drain.
+TEST(cursors, are_sought_before_a_drain_that_what_follows_waits_for) {
+  const auto after = [](std::string_view operation, std::string_view state) {
+    return asks_for_what_is_allowed(fmt::format(R"(F drain "?"
+{{ file f = old[8]; handle w = open f; handle c = clone w; handle x = open f; }}
+P0 {{ d = {}; }}
+P1 {{ seek(w, 6); e = read(w, 1); drain write(x, 0, q[8]); }}
+exists (P1:e = old[1] /\ {}))",
+                                                operation, state),
+                                    "tokio-fs");
+  };
+  EXPECT_TRUE(after("read(c, 0, 4)", "P0:d = q[1..5]"));
+  EXPECT_TRUE(after("write(c, 0, y[1])", "f = q[1] y[1] q[2..8]"));
+}
+
+TEST(write_behind, a_read_at_the_cursor_takes_no_more_than_a_buffer) {
+  const modelled_test modelled(R"(F buffer "?"
+{ file f = old[20k]; handle w = open f; }
+P0 { d = read(w, 20k); e = read(w, 20k); }
+exists (P0:d.res = 20k))",
+                               "tokio-fs-1.24");
+  EXPECT_EQ(modelled.states(), std::set<std::string>{"P0:d.res=16384;"});
+}
+
 // What goes past its handle is no call of tokio's.
 TEST(cursors, are_left_alone_by_the_offsets_of_a_group) {
   EXPECT_FALSE(asks_for_what_is_allowed(R"(F group "?"
