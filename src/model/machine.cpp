@@ -62,6 +62,7 @@ machine::machine(const test& test, const mode& mode, bool atomic_writes, excess_
       permitted_(permitted),
       write_behind_(mode.when == acknowledgement::write_behind),
       clone_waits_(mode.behind.clone_waits),
+      seeks_(mode.seeks()),
       max_buffer_(mode.behind.max_buffer),
       on_ring_(mode.engine == engine_kind::uring),
       inline_(mode.engine == engine_kind::sync),
@@ -217,8 +218,14 @@ bool machine::call(const operation& op) {
   if (verb == verb::close) return close(op);
   if (op.queued) return queue_write(op);
   if (write_behind_ && (op.past_handle ? uses_handle(verb) : settles(verb))) {
-    if (!has_settled(op.handle)) return get_handle(op);
-    if (!op.past_handle) now_[handle_word(op.handle)] |= handle_locked;
+    if ((now_[op.process] & past_settled) == 0) {
+      if (!has_settled(op.handle)) return get_handle(op);
+      if (!op.past_handle) now_[handle_word(op.handle)] |= handle_locked;
+      if (op.past_handle && lets_seek_in()) {
+        now_[op.process] |= past_settled;
+        return true;
+      }
+    }
     // What goes past its handle asks for the number when it goes.
     if (op.past_handle && is_closed(op.handle)) return returns(op, {.res = -EBADF});
   }
@@ -1036,6 +1043,10 @@ bool machine::seek_to_offset(const operation& op) noexcept {
 
 // A seek is an operation of its own: what follows it is submitted when the process has heard of its
 // end, which matters to who drains. Where operations are whole that is at once.
+// Who goes past a handle has let go of it before the submission, so that a call which waited for
+// the handle may submit its seek first, and a drain come behind that.
+bool machine::lets_seek_in() const noexcept { return seeks_ && layout_.drains && !atomic_; }
+
 bool machine::submit_behind_seek(const operation& op) noexcept {
   if (op.order != no_word) now_[op.order] = static_cast<word>(last_order() + 1U);
   return true;
@@ -1199,6 +1210,7 @@ bool machine::submit_group(const unit& unit) {
       const auto& member = layout_.operations[unit.first + now_[unit.settled]];
       return get_handle(member) || now_[unit.settled] != before;
     }
+    if (lets_seek_in()) return true;
   }
   for (word i = 0; i < unit.count; ++i) submit(layout_.operations[unit.first + i]);
   return true;

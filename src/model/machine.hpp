@@ -108,6 +108,7 @@ class machine {
   // Of a process's word, beside the unit that it is in.
   static constexpr word has_called = 0x8000;        // it has got its handle, and waits for it
   static constexpr word write_has_sought = 0x4000;  // and is about to be queued
+  static constexpr word past_settled = 0x4000;      // of what goes past its handle: it has waited
   static constexpr word unit_bits = 0x3fff;
 
   // Which of the ways that an operation may go on.
@@ -338,6 +339,7 @@ class machine {
   bool has_cursor(const operation& op) const noexcept;
   bool set_cursor(const operation& op, std::uint64_t to);
   bool seek_to_offset(const operation& op) noexcept;
+  bool lets_seek_in() const noexcept;
   bool submit_behind_seek(const operation& op) noexcept;
   bool seek(const operation& op);
   bool end_at_cursor(const operation& op);
@@ -410,6 +412,7 @@ class machine {
   const excess_set permitted_;
   const bool write_behind_;
   const bool clone_waits_;
+  const bool seeks_;
   const std::uint64_t max_buffer_;
   const bool on_ring_;
   const bool inline_;  // the engine executes inside the submission

@@ -397,6 +397,15 @@ exists (P1:e = old[1] /\ {}))",
   EXPECT_TRUE(after("write(c, 0, y[1])", "f = q[1] y[1] q[2..8]"));
 }
 
+TEST(cursors, are_sought_behind_the_back_of_a_drain_that_has_waited_for_the_same_handle) {
+  EXPECT_TRUE(asks_for_what_is_allowed(R"(F waits "?"
+{ file f = old[8]; handle w = open f; }
+P0 { write(w, 0, p[4]); d = read(w, 4, 4); }
+P1 { drain seek(w, 0); }
+exists (P0:d = p[4]))",
+                                       "tokio-fs"));
+}
+
 TEST(write_behind, a_read_at_the_cursor_takes_no_more_than_a_buffer) {
   const modelled_test modelled(R"(F buffer "?"
 { file f = old[20k]; handle w = open f; }
