@@ -218,7 +218,7 @@ TEST(command_line, models_every_test_in_every_mode_unless_told_which) {
   EXPECT_EQ(all.what, activity::model_only);
   EXPECT_EQ(all.tests.size(), litmus::catalogue().size());
   EXPECT_EQ(modes_of(all), (words{"uring", "blocking-pool", "tokio-fs", "uring-write-behind",
-                                  "sync", "tokio-fs-1.24"}));
+                                  "sync", "tokio-fs-1.28", "tokio-fs-1.24"}));
   const auto one = parsed({"--model-only", "append-twice", "--mode", "tokio-fs-1.24"});
   ASSERT_EQ(one.tests.size(), 1U);
   EXPECT_EQ(modes_of(one), words{"tokio-fs-1.24"});
@@ -269,6 +269,8 @@ TEST(command_line, understands_where_and_how) {
   EXPECT_TRUE(parsed({"--reuse-file"}).reuse_file);
   EXPECT_EQ(parsed({"--lanes", "64"}).lanes, 64U);
   EXPECT_EQ(parsed({"-m", "tokio-fs", "--pool-threads", "2"}).pool_threads, 2U);
+  EXPECT_FALSE(parsed({}).pool_sharded);
+  EXPECT_TRUE(parsed({"-m", "tokio-fs", "--pool-sharded"}).pool_sharded);
   EXPECT_EQ(parsed({"--entries", "8"}).ring.entries, 8U);
   EXPECT_TRUE(parsed({"--sqpoll"}).ring.sqpoll);
   EXPECT_FALSE(parsed({"--no-defer-taskrun"}).ring.defer_taskrun);
@@ -557,6 +559,7 @@ TEST(usage_error, is_one_line_that_names_the_option_its_value_and_what_is_expect
       {{"close-in-flight", "--lanes", "2"}, "--lanes: close-in-flight", "leave it out"},
       {{"-m", "tokio-fs", "--pool-threads", "0"}, "--pool-threads 0:", count + "32768"},
       {{"--pool-threads", "4"}, "--pool-threads:", "none of the modes has a pool"},
+      {{"-m", "sync", "--pool-sharded"}, "--pool-sharded:", "none of the modes has a pool"},
       {{"-m", "sync", "--pool-threads", "4"}, "--pool-threads:", "none of the modes has a pool"},
       {{"--entries", "0"}, "--entries 0:", count + "32768"},
       {{"--entries", "32769"}, "--entries 32769:", count},

@@ -188,6 +188,7 @@ class Runs(Case):
             "--flush",
             "--pool-threads",
             "2",
+            "--pool-sharded",
             "--handles",
             "shared",
             "--sync",
@@ -205,6 +206,7 @@ class Runs(Case):
             [mode["mode"] for mode in result["modes"]], ["blocking-pool+flush", "tokio-fs+flush"]
         )
         self.assertEqual(result["parameters"]["pool_threads"], 2)
+        self.assertIs(result["parameters"]["pool_sharded"], True)
         self.assertEqual(result["parameters"]["stalls"], ["fsync=1us@0.5", "statx=1us", "read=20ns"])
         self.assertEqual(result["test"]["sync"], "none")
 
@@ -447,7 +449,7 @@ class Output(Case):
         self.assertIn(
             "blocking-pool: 1 schedule, 0 violate: the forbidden outcome cannot be reached", run.text
         )
-        self.assertIn("tokio-fs: 4 schedules, 2 violate", run.text)
+        self.assertIn("tokio-fs: 5 schedules, 3 violate", run.text)
         self.assertIn("mended by  flush(w) before P0's notify(written)   0 of 1 schedule violates", run.text)
         self.assertIn(f"Replay  {self.program} tokio-4796 --mode tokio-fs --replay 2.2", run.text)
         strict = self.run_program("--explore", "--mode", "tokio-fs", "--strict", "--json", "-")

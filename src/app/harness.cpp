@@ -34,6 +34,7 @@ std::unique_ptr<engine> make_engine(const litmus::mode& mode, const options& ask
     case litmus::engine_kind::pool: {
       pool_options options;
       options.threads = asked.pool_threads;
+      options.sharded = asked.pool_sharded;
       made = make_pool_engine(options);
       break;
     }

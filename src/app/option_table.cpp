@@ -400,8 +400,8 @@ constexpr std::array first_rows = {
         .names = "-m,--mode",
         .value = "MODE,...",
         .group = what,
-        .help = "uring (default), blocking-pool, tokio-fs, sync, tokio-fs-1.24, "
-                "uring-write-behind; MODE+flush",
+        .help = "uring (default), blocking-pool, tokio-fs, sync, "
+                "uring-write-behind; tokio-fs-1.28, -1.24; MODE+flush",
         .goes_with = modelling,
         .take = [](line& l, given t) { add_modes(l.options.modes, t); },
         .kind = kind::repeated_value,
@@ -643,6 +643,15 @@ constexpr std::array first_rows = {
         .needs = engine_kind::pool,
     },
     option_row{
+        .names = "--pool-sharded",
+        .value = "",
+        .group = how,
+        .help = "many queues: not first in, first out",
+        .goes_with = in_rounds,
+        .take = [](line& l, given) { l.options.pool_sharded = true; },
+        .needs = engine_kind::pool,
+    },
+    option_row{
         .names = "--entries",
         .value = "N",
         .group = how,
@@ -855,10 +864,9 @@ the experiment of tokio issue #4796.
 )";
 
 constexpr std::string_view help_foot =
-    R"(N and K take k (1000), M, G; BYTES take k (1024), M, G; TIME takes ns, us, ms,
-s, m, h. Exit status: 0 nothing forbidden was seen, 1 a forbidden outcome,
-2 usage, 3 the environment failed, 4 hang, 125 the kernel cannot run it,
-130 interrupted.
+    R"(N and K take k (1000), M, G; BYTES take k (1024), M, G; TIME ends in ns, us,
+ms, s, m, h. Exit status: 0 nothing forbidden, 1 a forbidden outcome, 2 usage,
+3 the environment failed, 4 hang, 125 no such kernel, 130 interrupted.
 )";
 
 }  // namespace

@@ -334,9 +334,10 @@ class explainer {
     const bool by_operation = step.io.complete() && !order_.acknowledged_early(one.where);
     return by_operation ? step.io.returned : step.returned;
   }
-  // As late as nobody could tell.
+  // As late as nobody could tell, but where it seeks before.
   instant has_begun(const taken_step& one) const {
     const auto& step = *one.taken;
+    if (step.io.complete() && order_.seeks(one.where)) return step.io.started;
     const bool by_operation = step.io.complete() && !order_.begins_visibly(one.where);
     return by_operation ? step.io.returned : step.called;
   }

@@ -38,6 +38,7 @@ class program_order {
   /// A write that returns when it is queued.
   bool acknowledged_early(place one) const;
   /// Can others see that it has begun, though it has not executed?
+  bool seeks(place one) const { return depends_.seeks(one.process, one.at); }
   bool begins_visibly(place one) const { return depends_.begins_visibly(one.process, one.at); }
 
   const std::vector<place>& places() const noexcept { return places_; }

@@ -162,6 +162,7 @@ class writer {
     bool first = true;
     for (const auto argument : row.arguments) {
       if (argument == argument::none) continue;
+      if (argument == argument::position && !has_direct_ && one_in(2)) continue;
       if (!std::exchange(first, false)) text_ += ", ";
       text_ += text_of(argument);
     }
@@ -179,6 +180,7 @@ class writer {
       case argument::data:
         return data();
       case argument::offset:
+      case argument::position:
         return offset();
       default:
         return size();

@@ -27,7 +27,8 @@ task<io_result> write_all(file& file, std::int64_t position, std::span<const std
                           io_record* record) {
   std::size_t written = 0;
   do {
-    const auto at = position < 0 ? position : position + static_cast<std::int64_t>(written);
+    const auto there = file.seeks() ? at_cursor : position + static_cast<std::int64_t>(written);
+    const auto at = position < 0 || written == 0 ? position : there;
     const auto result = co_await file.write(at, data.subspan(written), record);
     if (!result.ok()) co_return result;
     if (result.bytes() == 0) break;  // std's write_all calls this WriteZero; the count says it

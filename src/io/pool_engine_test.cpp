@@ -127,6 +127,24 @@ TEST_F(pool_engine_test, one_worker_takes_operations_first_in_first_out) {
   for (std::size_t i = 0; i < ops_.size(); ++i) EXPECT_EQ(order_[i], &ops_[i]);
 }
 
+// Its queues are drawn, from the same number in each run.
+TEST_F(pool_engine_test, of_many_queues_nothing_is_first_in_first_out_and_nothing_is_lost) {
+  make({.threads = 1, .sharded = true});
+  blocking_pipe pipe;
+  start(pipe.read());
+  for (int i = 0; i < 40; ++i) start_write("x");
+  auto& cancelled = start_write("y");
+  io().cancel(cancelled);
+  EXPECT_EQ(cancelled.record.res, -ECANCELED);
+  pipe.release();
+  drain(io());
+  ASSERT_EQ(order_.size(), ops_.size());
+  EXPECT_FALSE(std::is_sorted(ops_.begin(), ops_.end(), [](const auto& a, const auto& b) {
+    return a.record.started < b.record.started;
+  }));
+  EXPECT_EQ(std::filesystem::file_size(directory_ / "file"), 40U);
+}
+
 TEST_F(pool_engine_test, a_record_names_its_worker) {
   make({.threads = 1});
   io_record record;

@@ -33,10 +33,14 @@
 // tokio has no call for the last three but ~file: `apply` is set_len with another system call, and
 // `close` is a drop of which the handle remains.
 //
-// Two deliberate differences. tokio has no positional calls: `read` at an offset stands for seek
-// and read, with their waiting but without moving the cursor that the clones share. And where tokio
-// returns a stored error it has kept only its io::ErrorKind, so here the errno of a stored error is
-// the one that stands for its kind, or EIO.
+// tokio has no positional calls. With `seeks`, a read or write at an offset is a seek and a read or
+// write at the cursor, which the clones share: two operations, between which a clone may move it.
+// Without, it has their waiting and leaves the cursor alone.
+//
+// Three deliberate differences. The two operations are one call here, so that no other call on this
+// handle comes in between; at an offset a read is one system call, where tokio's is one for each
+// buffer. And where tokio returns a stored error it has kept only its io::ErrorKind, so here the
+// errno of a stored error is the one that stands for its kind, or EIO.
 
 #include "filemap/coro/async_mutex.hpp"
 #include "filemap/io/file.hpp"
@@ -247,6 +251,11 @@ class write_behind_file final : public file {
     auto& state = *state_;
     const auto guard = co_await state.lock().lock();
     if (state.closed()) co_return io_result{-EBADF};
+    if (seeks() && position >= 0) {
+      const auto there = co_await seek_to(position, record);
+      if (!there.ok()) co_return there;
+      position = at_cursor;
+    }
     if (const int error = state.take_stored_error(); error != 0) co_return io_result{-error};
     if (state.busy()) {
       const bool was_write = state.request.code == opcode::write;
@@ -267,6 +276,11 @@ class write_behind_file final : public file {
     if (state.closed()) co_return io_result{-EBADF};
     if (position != at_cursor) {
       static_cast<void>(co_await settle_and_store());
+      if (seeks()) {
+        const auto there = co_await seek_to(position, record);
+        if (!there.ok()) co_return there;
+        position = at_cursor;
+      }
       const auto request = io_request::read(state.descriptor(), position, into);
       const auto result = co_await perform(state.owner(), request, record);
       co_return result;
@@ -318,10 +332,7 @@ class write_behind_file final : public file {
   task<io_result> seek(std::int64_t offset) override {
     auto& state = *state_;
     const auto guard = co_await state.lock().lock();
-    static_cast<void>(co_await settle_and_store());
-    state.discard_unread();
-    state.queue(io_request::seek(state.descriptor(), offset), nullptr);
-    const auto result = co_await state.settle();
+    const auto result = co_await seek_to(offset, nullptr);
     co_return result;
   }
 
@@ -373,9 +384,20 @@ class write_behind_file final : public file {
                                                   state.options());
   }
 
+  bool seeks() const noexcept override { return state_->options().seeks; }
   int fd() const noexcept override { return state_->descriptor(); }
 
  private:
+  // Under the lock.
+  task<io_result> seek_to(std::int64_t offset, io_record* record) {
+    auto& state = *state_;
+    static_cast<void>(co_await settle_and_store());
+    state.discard_unread();
+    state.queue(io_request::seek(state.descriptor(), offset), record);
+    const auto result = co_await state.settle();
+    co_return result;
+  }
+
   // The failure of the write in flight, or 0: results of other operations are not news.
   task<io_result> settle_write() {
     auto& state = *state_;

@@ -437,6 +437,61 @@ TEST_F(write_behind_file_test, read_goes_on_after_a_failed_write_and_the_next_wr
   }
 }
 
+// --- seeks
+
+TEST_F(write_behind_file_test, an_offset_that_is_sought_is_a_place_that_clones_share) {
+  const auto file = open(O_RDWR, {.seeks = true});
+  auto write = started(file->write(4, bytes("abc")));
+  EXPECT_FALSE(write.done()) << "the seek is waited for";
+  io_.step(opcode::seek);
+  EXPECT_EQ(write.result(), io_result{3});
+  auto cloning = started(file->clone());
+  io_.step(opcode::write);
+  const auto clone = cloning.result();
+  auto read = started(clone->read(0, room(8)));
+  io_.step(opcode::seek);
+  EXPECT_EQ(at_once(file->write(at_cursor, bytes("xy"))), io_result{2});
+  io_.step(opcode::write);
+  io_.step(opcode::read);
+  EXPECT_EQ(read.result(), io_result{5}) << "behind what the clone has written";
+  EXPECT_EQ(text(), std::string("xy\0\0abc", 7));
+}
+
+TEST_F(write_behind_file_test, an_offset_is_sought_once_for_all_buffers_of_a_write) {
+  const auto file = open(O_RDWR, {.max_buffer = 2, .seeks = true});
+  auto write = started(write_all(*file, 1, bytes("abcd")));
+  io_.step(opcode::seek);
+  io_.step(opcode::write);
+  EXPECT_EQ(write.result(), io_result{4});
+  io_.step(opcode::write);
+  EXPECT_EQ(io_.started(), "seek write write");
+  EXPECT_EQ(text(), std::string("\0abcd", 5));
+}
+
+TEST_F(write_behind_file_test, an_offset_is_sought_before_a_stored_error_is_told) {
+  fill("abc");
+  const auto file = open(O_RDONLY, {.seeks = true});
+  EXPECT_EQ(after(opcode::seek, file->write(0, bytes("x"))), io_result{1});
+  auto write = started(file->write(2, bytes("y")));
+  io_.step(opcode::write);
+  io_.step(opcode::seek);
+  EXPECT_EQ(write.result(), io_result{-EIO});
+  EXPECT_EQ(after(opcode::read, file->read(at_cursor, room(8))), io_result{1});
+}
+
+TEST_F(write_behind_file_test, a_record_of_what_seeks_begins_with_the_seek) {
+  const auto file = open(O_RDWR, {.seeks = true});
+  io_record seek;
+  io_record write;
+  auto call = started(file->write(1, bytes("abc"), &write));
+  io_.step(opcode::seek);
+  seek = write;
+  io_.step(opcode::write);
+  EXPECT_EQ(write.started, seek.started);
+  EXPECT_GT(write.returned, seek.returned);
+  EXPECT_EQ(write.res, 3);
+}
+
 TEST_F(write_behind_file_test, a_dropped_read_stays_in_flight_and_serves_the_next) {
   fill("abcdefgh");
   const auto file = open(O_RDWR);

@@ -212,6 +212,11 @@ class checker {
   void check_description(statement_index index, const statement& what) const {
     if (!uses_handle(what.what)) return;
     const auto& handle = test_.handles[what.operand];
+    if (what.what == verb::write && what.at_cursor && handle.append) {
+      fail(index, fmt::format("'{0}' shares an open file with an append, and a write at its cursor "
+                              "is one too; say append({0}, …)",
+                              handle.name));
+    }
     if (what.what == verb::write && handle.append) {
       fail(index,
            fmt::format("'{}' shares an open file with an append, and Linux appends whatever "
@@ -221,6 +226,11 @@ class checker {
     }
     const bool transfers = is_write(what.what) || has_data(what.what);
     if (!handle.direct || !transfers) return;
+    if (what.at_cursor) {
+      fail(index, fmt::format("'{}' is direct, and nobody can say whether its cursor is at a "
+                              "multiple of {}; give the offset",
+                              handle.name, direct_alignment));
+    }
     const auto size = is_write(what.what) ? what.data.size : what.size;
     if (what.offset % direct_alignment != 0 || size % direct_alignment != 0) {
       fail(index, fmt::format("'{}' is direct, so offsets and sizes are multiples of {}",
@@ -237,11 +247,11 @@ class checker {
   void check_sizes() const {
     std::uint64_t end = 0;
     for (const auto& file : test_.files) end = std::max(end, file.initial.size());
-    std::uint64_t appended = 0;
-    std::uint64_t total = 0;
+    std::uint64_t appended = 0;  // or at a cursor, which is nowhere behind where one was put or all
+    std::uint64_t total = 0;     // that has been moved
     each_statement([&](statement_index index, const statement& what) {
-      if (what.what == verb::append) appended += what.data.size;
-      if (sets_size(what.what)) {
+      if (what.what == verb::append || what.at_cursor) appended += what.data.size;
+      if (what.what == verb::seek || (sets_size(what.what) && !what.at_cursor)) {
         end = std::max(end, what.offset + what.size + what.data.size);
       }
       total += what.data.size + (has_data(what.what) ? what.size : 0);

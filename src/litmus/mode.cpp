@@ -22,7 +22,10 @@ std::span<const mode> all_modes() {
   static const std::array modes = {
       mode{"uring", engine_kind::uring, acknowledgement::complete},
       mode{"blocking-pool", engine_kind::pool, acknowledgement::complete},
-      mode{"tokio-fs", engine_kind::pool, acknowledgement::write_behind},
+      mode{.name = "tokio-fs",
+           .engine = engine_kind::pool,
+           .when = acknowledgement::write_behind,
+           .behind = {.seeks = true}},
       mode{"uring-write-behind", engine_kind::uring, acknowledgement::write_behind},
       mode{"sync", engine_kind::sync, acknowledgement::complete},
   };
@@ -31,10 +34,14 @@ std::span<const mode> all_modes() {
 
 std::span<const mode> older_modes() {
   static const std::array modes = {
+      mode{.name = "tokio-fs-1.28",
+           .engine = engine_kind::pool,
+           .when = acknowledgement::write_behind,
+           .behind = {.clone_waits = false, .seeks = true}},
       mode{.name = "tokio-fs-1.24",
            .engine = engine_kind::pool,
            .when = acknowledgement::write_behind,
-           .behind = {.max_buffer = 16 << 10, .clone_waits = false}},
+           .behind = {.max_buffer = 16 << 10, .clone_waits = false, .seeks = true}},
   };
   return modes;
 }

@@ -132,7 +132,10 @@ class parser {
  private:
   // --- tokens
   const token& now() const noexcept { return tokens_[at_]; }
-  const token& after() const noexcept { return tokens_[std::min(at_ + 1, tokens_.size() - 1)]; }
+  const token& after() const noexcept { return at(1); }
+  const token& at(std::size_t ahead) const noexcept {
+    return tokens_[std::min(at_ + ahead, tokens_.size() - 1)];
+  }
   bool is(std::string_view text) const noexcept { return is(now(), text); }
   static bool is(const token& token, std::string_view text) noexcept {
     return token.kind != token_kind::string && token.text == text;
@@ -627,6 +630,10 @@ class parser {
     bool first = true;
     for (const auto kind : traits_of(what).arguments) {
       if (kind == argument::none) break;
+      if (kind == argument::position && !is_offset_next()) {
+        statement.at_cursor = true;
+        continue;
+      }
       if (!first) expect(",", fmt::format("in {}", usage(what)));
       first = false;
       check_number_is_there(kind, what);
@@ -635,7 +642,12 @@ class parser {
     expect(")", fmt::format("after the arguments of {}", to_string(what)));
   }
 
-  // write(w, a[4k]) lacks its offset, and append(w, 0, a[4k]) has one too many.
+  // After a comma; what is not the last number is an offset: read(r, 0, 4k), and not read(r, 4k).
+  bool is_offset_next() const noexcept {
+    return is(",") && after().kind == token_kind::number && is(at(2), ",");
+  }
+
+  // append(w, 0, a[4k]) has a number too many, and seek(w) lacks one.
   void check_number_is_there(argument kind, verb what) const {
     const bool number = now().kind == token_kind::number;
     if (kind == argument::data && number) {
@@ -644,7 +656,8 @@ class parser {
                        "lorem[123] or zeros[4k]",
                        usage(what), describe(now())));
     }
-    const auto* const word = kind == argument::offset                             ? "offset"
+    const bool offset = kind == argument::offset || kind == argument::position;
+    const auto* const word = offset                                               ? "offset"
                              : kind == argument::size || kind == argument::length ? "size"
                                                                                   : nullptr;
     if (word == nullptr || number) return;
@@ -689,6 +702,7 @@ class parser {
         statement.offset = parse_size("a size in bytes");
         break;
       case argument::offset:
+      case argument::position:
         statement.offset = parse_size("an offset in bytes");
         break;
       case argument::size:

@@ -64,6 +64,7 @@ void check_statement(const test& test, const statement& statement) {
   must(statement.data.pattern < test.patterns.size(), "a pattern that there is");
   must(statement.data.offset + statement.data.size <= max_file_size, "a small slice");
   must(statement.offset <= max_file_size && statement.size <= max_file_size, "a small range");
+  must(!statement.at_cursor || statement.offset == 0, "a cursor or an offset");
   must(statement.result < static_cast<int>(test.registers.size()), "a register that there is");
   must(is_in_language(statement.what), "a verb of the language");
   auto index = statement.operand;

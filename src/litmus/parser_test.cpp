@@ -142,6 +142,17 @@ P1 { cancel(P0:a); wait(done); })"));
   EXPECT_EQ(test.handles[3].from, handle_origin::open);
 }
 
+TEST(parser, takes_a_read_and_a_write_without_an_offset_to_be_at_the_cursor) {
+  const auto test =
+      parsed(with("", "P0 { write(w, a[4k]); read(w, 4k); seek(w, 100); read(w, 0, 4k); }"));
+  const auto& body = test.processes[0].body;
+  EXPECT_TRUE(body[0].at_cursor && body[1].at_cursor && !body[2].at_cursor && !body[3].at_cursor);
+  EXPECT_EQ(body[1].size, 4096U);
+  EXPECT_EQ(body[2].offset, 100U);
+  EXPECT_TRUE(uses_cursor(test));
+  EXPECT_FALSE(uses_cursor(parsed(with("", "P0 { write(w, 0, a[4k]); read(w, 0, 4k); }"))));
+}
+
 TEST(parser, understands_contents_of_several_slices_and_names_without_a_file) {
   const auto test =
       parsed(with("file g = old[4k] zeros[4k] old[4k..8k]; file h = none;", "P0 { }"));
@@ -361,24 +372,35 @@ TEST(parse_error, tells_what_is_wrong_with_a_statement) {
       {with("", "P0 { fsync(x); }"), "4:12: there is no handle 'x'; there is w"},
       {with("", "P0 { fsink(w); }"), "4:6: there is no verb 'fsink'; did you mean fsync?"},
       {with("", "P0 { write_all(w); }"),
-       "4:6: there is no verb 'write_all'; there is append, write, read, statx, fsync, fdatasync, "
+       "4:6: there is no verb 'write_all'; there is append, write, read, seek, statx, fsync, "
+       "fdatasync, "
        "sync_range, truncate, allocate, punch, drop_cache, open, clone, close, rename, unlink, "
        "flush, cancel, notify, wait"},
       {with("", "P0 { lorem; }"),
        "4:6: expected a statement, as in n = append(w, lorem[123]);, a group, or '}' after the "
        "process, found 'lorem'"},
-      {with("", "P0 { write(w, a[4k]); }"),
-       "4:15: the offset is missing: expected write(HANDLE, OFFSET, DATA), with the offset in "
-       "bytes, found 'a'"},
+      {with("", "P0 { write(w, 4k); }"),
+       "4:15: expected the data of write(HANDLE, [OFFSET,] DATA), found '4k'; data is a slice of a "
+       "pattern, as in lorem[123] or zeros[4k]"},
+      {with("", "P0 { seek(w, a[4k]); }"),
+       "4:14: the offset is missing: expected seek(HANDLE, OFFSET), with the offset in bytes, "
+       "found 'a'"},
+      {with("", "P0 { seek(w); }"), "4:12: expected ',' in seek(HANDLE, OFFSET), found ')'"},
+      {with("handle d = open f direct; ", "P0 { read(d, 512); }"),
+       "4:6: 'd' is direct, and nobody can say whether its cursor is at a multiple of 512; give "
+       "the offset"},
+      {with("", "P0 { append(w, a[1]); write(w, b[1]); }"),
+       "4:23: 'w' shares an open file with an append, and a write at its cursor is one too; say "
+       "append(w, …)"},
       {with("", "P0 { read(w, 0, lorem[4k]); }"),
-       "4:17: the size is missing: expected read(HANDLE, OFFSET, SIZE), with the size in bytes, "
+       "4:17: the size is missing: expected read(HANDLE, [OFFSET,] SIZE), with the size in bytes, "
        "found 'lorem'"},
       {with("", "P0 { append(w, 0, a[4k]); }"),
        "4:16: expected the data of append(HANDLE, DATA), found '0'; data is a slice of a pattern, "
        "as in lorem[123] or zeros[4k]"},
       {with("", "P0 { fsync(w) }"), "4:15: expected ';' after fsync, found '}'"},
-      {with("", "P0 { read(w, 0); }"),
-       "4:15: expected ',' in read(HANDLE, OFFSET, SIZE), found ')'"},
+      {with("", "P0 { read(w); }"),
+       "4:12: expected ',' in read(HANDLE, [OFFSET,] SIZE), found ')'"},
       {with("", "P0 { read(w, 0, 0); }"), "4:17: a size of 0 does nothing; at least 1 is expected"},
       {with("", "P0 { fsync w; }"), "4:12: expected '(' of fsync(HANDLE), found 'w'"},
       {with("", "P0 { n = fsync(w); n = fsync(w); }"),

@@ -149,6 +149,7 @@ class printer {
     auto index = what.operand;
     for (const auto kind : kinds) {
       if (kind == argument::none) break;
+      if (kind == argument::position && what.at_cursor) continue;
       arguments.push_back(argument_text(kind, what, index));
       index = what.other;
     }
@@ -180,6 +181,7 @@ class printer {
       case argument::data:
         return data(contents{what.data});
       case argument::offset:
+      case argument::position:
       case argument::length:
         return std::to_string(what.offset);
       case argument::size:

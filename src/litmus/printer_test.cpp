@@ -32,6 +32,7 @@ source "https://example.org/1"
   handle w = open f;
   handle x = open h direct dsync;
   handle z = open h append;
+  handle v = open h;
   handle c = clone w;
   handle s = c;
   handle late;
@@ -56,6 +57,9 @@ P1 {
   late = open f direct;
   copy = clone late;
   d = read(c, 0, 123);
+  e = read(z, 5);
+  seek(v, 7);
+  write(v, zeros[3]);
   st = statx(copy);
   drain fdatasync(late);
   k = cancel(P0:n);

@@ -169,6 +169,12 @@ bool is_static(const test& test) noexcept {
   });
 }
 
+bool uses_cursor(const test& test) noexcept {
+  return std::any_of(test.processes.begin(), test.processes.end(), [](const auto& process) {
+    return std::any_of(process.body.begin(), process.body.end(), is_at_cursor);
+  });
+}
+
 bool closes_what_others_use(const test& test) {
   for (const auto& process : test.processes) {
     for (const auto& close : process.body) {

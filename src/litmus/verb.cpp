@@ -26,6 +26,8 @@ std::string_view word_for(argument kind) noexcept {
       return "DATA";
     case argument::offset:
       return "OFFSET";
+    case argument::position:
+      return "[OFFSET,]";
     case argument::length:
     case argument::size:
       return "SIZE";
@@ -42,10 +44,12 @@ std::string usage(verb verb) {
                        traits.arguments[1] == argument::file ? " FLAG…" : "");
   }
   std::string arguments;
+  std::string_view before;
   for (const auto kind : traits.arguments) {
     if (kind == argument::none) break;
-    if (!arguments.empty()) arguments += ", ";
+    arguments += before;
     arguments += word_for(kind);
+    before = kind == argument::position ? " " : ", ";
   }
   return fmt::format("{}({})", traits.name, arguments);
 }

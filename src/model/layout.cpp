@@ -8,8 +8,8 @@ namespace filemap::litmus {
 bool is_invisible(verb verb) noexcept { return is_sync(verb) || verb == verb::drop_cache; }
 
 bool settles(verb verb) noexcept {
-  return verb == verb::read || is_sync(verb) || verb == verb::truncate || verb == verb::allocate ||
-         verb == verb::punch;
+  return verb == verb::read || verb == verb::seek || is_sync(verb) || verb == verb::truncate ||
+         verb == verb::allocate || verb == verb::punch;
 }
 
 namespace {
@@ -32,7 +32,7 @@ bool is_in_flight(verb verb, bool write_behind) noexcept {
 
 bool may_cross_pages(const operation& op) {
   const auto size = is_write(op.what.what) ? op.what.data.size : op.what.size;
-  return op.at_end ? size > 1 : op.what.offset % page_size + size > page_size;
+  return op.at_end || op.at_cursor ? size > 1 : op.what.offset % page_size + size > page_size;
 }
 
 // It takes effect page by page.
@@ -66,6 +66,7 @@ layout::layout(const test& test, const mode& mode, bool atomic) {
   count_users(test);
   find_collisions();
   find_neighbours();
+  find_cursors(test, mode, atomic);
   place(test, mode, atomic);
 }
 
@@ -109,6 +110,10 @@ void layout::add_statement(const test& test, const mode& mode, std::uint8_t proc
     added.direct = test.handles[added.handle].direct;
     added.at_end =
         verb == verb::append || (verb == verb::write && opened_as(test, added.handle).append);
+    added.description = description_of(test, what.operand);
+    added.at_cursor = what.at_cursor;
+    const bool by_appending = verb == verb::append && mode.engine != engine_kind::uring;
+    added.moves_cursor = is_at_cursor(what) || by_appending;
     added.syncs = is_write(verb) && opened_as(test, added.handle).dsync;
   }
   if (verb == verb::clone) added.what.other = handle_of[what.other];
@@ -213,12 +218,39 @@ void layout::find_neighbours() {
   }
 }
 
+// A cursor that nobody reads or writes at need not be known.
+void layout::find_cursors(const test& test, const mode& mode, bool atomic) {
+  cursors.assign(test.handles.size(), no_word);
+  for (auto& each : operations) {
+    const bool has_offset = each.what.what == verb::write || each.what.what == verb::read;
+    const bool by_buffer = mode.when == acknowledgement::write_behind && !each.past_handle;
+    if (each.what.what == verb::read && each.at_cursor && by_buffer) {
+      each.what.size = std::min<std::uint64_t>(each.what.size, mode.behind.max_buffer);
+    }
+    each.seeks = mode.seeks() && has_offset && !each.at_cursor && !each.past_handle;
+    each.at_cursor = each.at_cursor || each.seeks;
+    each.moves_cursor = each.moves_cursor || each.seeks;
+    if (each.at_cursor) cursors[each.description] = 0;
+  }
+  for (auto& one : operations) {
+    one.moves_cursor = one.moves_cursor && cursors[one.description] != no_word;
+    one.cursor_races = std::any_of(operations.begin(), operations.end(), [&](const auto& other) {
+      return other.moves_cursor && other.description == one.description && concurrent(one, other);
+    });
+    one.cursor_in_steps =
+        one.at_cursor && one.cursor_races && mode.engine == engine_kind::uring && !atomic;
+  }
+}
+
 void layout::place(const test& test, const mode& mode, bool atomic) {
   new_words(static_cast<unsigned>(test.processes.size()));
   edges = new_words(1);
   names = new_words(static_cast<unsigned>(test.files.size()));
   files = new_words(static_cast<unsigned>(test.files.size()));
   handles = new_words(2 * static_cast<unsigned>(test.handles.size()));
+  for (auto& cursor : cursors) {
+    if (cursor != no_word) cursor = new_words(2);
+  }
   registers = new_words(static_cast<unsigned>(test.registers.size()));
   for (auto& each : operations) {
     if (!atomic && copies(each.what.what)) copiers.push_back(index_of(each));
@@ -270,8 +302,10 @@ void layout::place_queued(const test& test, const mode& mode, bool atomic) {
 void layout::place(operation& placed, bool atomic) {
   const auto verb = placed.what.what;
   placed.status = new_words(1);
+  if (placed.at_cursor) placed.place = new_words(2);
   if (atomic) return;
   const auto index = index_of(placed);
+  if (placed.cursor_in_steps && verb == verb::read) placed.taken = new_words(1);
   if (goes_by_pages(verb)) {
     const bool stays_in_flight = is_write(verb) && placed.direct && placed.in_company;
     if (may_cross_pages(placed) || stays_in_flight) placed.moved = new_words(2);
@@ -288,7 +322,7 @@ void layout::place(operation& placed, bool atomic) {
   if (verb == verb::read && placed.beside_writes) {
     readers.push_back(index);
     placed.seen = new_words(2);
-    placed.taken = new_words(1);
+    if (placed.taken == no_word) placed.taken = new_words(1);
     if (placed.direct) return;
     placed.moved = new_words(2);
     if (removes_pages) placed.held = new_words(1);

@@ -27,6 +27,13 @@ struct operation {
   word in_body = 0;
   std::uint8_t handle = 0;  ///< that it goes through, when it has one
   bool at_end = false;      ///< a write whose place is the end of the file
+  /// The handle that opened its open file description, whose cursor it may use.
+  std::uint8_t description = 0;
+  bool at_cursor = false;        ///< a read or write whose place is the cursor, which it moves
+  bool seeks = false;            ///< to what.offset before
+  bool moves_cursor = false;     ///< such a one, or an append that is write(2)
+  bool cursor_races = false;     ///< another may move the cursor while it is under way
+  bool cursor_in_steps = false;  ///< a ring takes the cursor, and sets it, while others may too
   bool direct = false;
   bool queued = false;        ///< a write that is acknowledged when it is queued
   bool past_handle = false;   ///< given to the engine itself: it drains, or may be cancelled
@@ -51,6 +58,7 @@ struct operation {
   word taken = no_word;     ///< of a read: the bytes that it has so far
   word held = no_word;      ///< of a read: the bytes of pages that were taken out of the file since
   word copying = no_word;   ///< of a read: what it may have of the page that it is at, from 1
+  word place = no_word;     ///< two words, of what is at the cursor: where that was
   word before = no_word;    ///< of a truncate: the contents whose last page it is about to clear
   word start = no_word;     ///< two words, of a direct write in company: its place, from 1
   word met = no_word;       ///< of such a one: the pages that others have written to meanwhile
@@ -80,6 +88,7 @@ struct layout {
   word names = 0;
   word files = 0;
   word handles = 0;
+  std::vector<word> cursors;  ///< by the handle that opened the description; two words each
   word registers = 0;
   word words = 0;
 
@@ -105,6 +114,7 @@ struct layout {
   void find_targets(const mode& mode);
   void find_collisions();
   void find_neighbours();
+  void find_cursors(const test& test, const mode& mode, bool atomic);
   void place(const test& test, const mode& mode, bool atomic);
   void place(operation& placed, bool atomic);
   void place_queued(const test& test, const mode& mode, bool atomic);

@@ -17,8 +17,8 @@ std::uint64_t page_end(std::uint64_t position) noexcept {
   return page_begin(position + page_size - 1);
 }
 
-bool is_aligned(const operation& op) noexcept {
-  return op.what.data.size % sector_size == 0 && (op.at_end || op.what.offset % sector_size == 0);
+bool is_aligned(const operation& op, std::uint64_t offset) noexcept {
+  return op.what.data.size % sector_size == 0 && (op.at_end || offset % sector_size == 0);
 }
 
 bool is_held_back(const contents& held, std::uint64_t position) {
@@ -62,6 +62,7 @@ machine::machine(const test& test, const mode& mode, bool atomic_writes, excess_
       permitted_(permitted),
       write_behind_(mode.when == acknowledgement::write_behind),
       clone_waits_(mode.behind.clone_waits),
+      seeks_(mode.seeks()),
       max_buffer_(mode.behind.max_buffer),
       on_ring_(mode.engine == engine_kind::uring),
       inline_(mode.engine == engine_kind::sync),
@@ -185,7 +186,7 @@ bool machine::is_silent(const operation& op) const noexcept {
   if (!write_behind_) return is_invisible(verb) || verb == verb::flush;
   // With a cancel a write may fail, and then it matters who is told.
   if (layout_.cancels) return false;
-  if (op.queued) return layout_.own[op.handle];
+  if (op.queued) return layout_.own[op.handle] && !(op.seeks && op.cursor_races);
   return is_invisible(verb) || verb == verb::flush;
 }
 
@@ -217,8 +218,14 @@ bool machine::call(const operation& op) {
   if (verb == verb::close) return close(op);
   if (op.queued) return queue_write(op);
   if (write_behind_ && (op.past_handle ? uses_handle(verb) : settles(verb))) {
-    if (!has_settled(op.handle)) return get_handle(op);
-    if (!op.past_handle) now_[handle_word(op.handle)] |= handle_locked;
+    if ((now_[op.process] & past_settled) == 0) {
+      if (!has_settled(op.handle)) return get_handle(op);
+      if (!op.past_handle) now_[handle_word(op.handle)] |= handle_locked;
+      if (op.past_handle && lets_seek_in()) {
+        now_[op.process] |= past_settled;
+        return true;
+      }
+    }
     // What goes past its handle asks for the number when it goes.
     if (op.past_handle && is_closed(op.handle)) return returns(op, {.res = -EBADF});
   }
@@ -259,12 +266,29 @@ bool machine::execute(const operation& op, how way) {
     return complete(op, {.res = -EIO, .broken = !way.keeps_link});
   }
   const auto file = file_of(op);
+  if (is(op, io_is_over)) return way == how{} && end_at_cursor(op);
+  if (op.seeks && verb == verb::read && !is(op, has_sought)) {
+    set(op, has_sought);
+    if (op.order != no_word) leave_order(op);
+    return way == how{} && seek_to_offset(op) && (!atomic_ || submit_behind_seek(op));
+  }
+  if (op.seeks && op.order != no_word && now_[op.order] == 0) return submit_behind_seek(op);
+  if (op.moves_cursor && phase_of(op) == phase::submitted && !is(op, is_placed)) {
+    if (!has_cursor(op)) return false;
+    set_number(op.place, number_at(cursor_of(op)));
+    if (op.cursor_in_steps) {
+      set(op, is_placed);
+      return way == how{};
+    }
+  }
   switch (verb) {
     case verb::append:
     case verb::write:
       return write(op, file, way.fails);
     case verb::read:
       return read(op, file, way.sees);
+    case verb::seek:
+      return seek(op);
     case verb::statx:
       return complete(op, {.size = size_of(file)});
     case verb::punch:
@@ -293,8 +317,8 @@ bool machine::execute(const operation& op, how way) {
 // chain only when their turn comes (from 5.19 on).
 bool machine::fail_at_the_descriptor(const operation& op, how way, bool& over) {
   const auto verb = op.what.what;
-  const bool comes_to_it =
-      uses_handle(verb) && verb != verb::close && phase_of(op) == phase::submitted;
+  const bool comes_to_it = uses_handle(verb) && verb != verb::close &&
+                           phase_of(op) == phase::submitted && !is(op, is_placed);
   const bool closed_since = comes_to_it && !write_behind_ && file_behind(op.handle) == 0;
   const bool fails =
       comes_to_it && (file_of(op) == 0 || (closed_since && (!on_ring_ || way.bad_descriptor)));
@@ -338,6 +362,7 @@ void machine::clear_words(const operation& op) noexcept {
   set_number(op.moved, 0);
   set_number(op.seen, 0);
   set_number(op.start, 0);
+  set_number(op.place, 0);
   for (const auto at : {op.taken, op.held, op.copying, op.before, op.met}) {
     if (at != no_word) now_[at] = 0;
   }
@@ -352,11 +377,12 @@ void machine::note_result(const operation& op, const ending& end) {
   const auto at = static_cast<std::size_t>(op.what.result);
   const auto& fields = observed_.registers[at];
   if (!fields.res && !fields.size && !fields.data) return;
-  // A statx has a size, a read has data, and neither comes near 2^25.
-  static_assert(max_registers <= std::size_t{1} << 6U && max_file_size < std::uint64_t{1} << 25U);
+  // A statx has a size, a read has data; that and a result or an errno take less than 29 bits each.
+  static_assert(max_registers <= std::size_t{1} << 6U);
+  static_assert(max_file_size + max_total_size < std::uint64_t{1} << 28U);
   const auto looked_at = std::max<std::uint64_t>(end.size, end.data);
-  const auto what = static_cast<std::uint64_t>(at) << 58U | looked_at << 32U |
-                    static_cast<std::uint32_t>(end.res);
+  const auto what = static_cast<std::uint64_t>(at) << 58U | looked_at << 29U |
+                    (static_cast<std::uint64_t>(end.res) & 0x1fffffffU);
   const auto [found, is_new] = registers_.try_emplace(what, word{0});
   if (is_new) {
     register_value value;
@@ -391,7 +417,8 @@ template <typename Function>
 void machine::each_reader(word file, Function function) {
   for (const auto index : layout_.readers) {
     const auto& reader = layout_.operations[index];
-    if (phase_of(reader) == phase::executing && file_of(reader) == file) function(reader);
+    if (phase_of(reader) != phase::executing || is(reader, io_is_over)) continue;
+    if (file_of(reader) == file) function(reader);
   }
 }
 
@@ -422,8 +449,8 @@ void machine::take_out(word file, std::uint64_t from, std::uint64_t to) {
   each_reader(file, [&](const operation& reader) {
     if (reader.held == no_word) return;
     auto held = contents_[now_[reader.held]];
-    const auto first = std::max(from, page_begin(reader.what.offset + number_at(reader.moved)));
-    const auto last = std::min(to, reader.what.offset + reader.what.size);
+    const auto first = std::max(from, page_begin(offset_of(reader) + number_at(reader.moved)));
+    const auto last = std::min(to, offset_of(reader) + reader.what.size);
     for (auto page = first; page < last; page += page_size) {
       const piece at{page, page_size};
       auto got = contents_[with_direct_writes(file, at, page_in(contents_of(file), at))];
@@ -462,7 +489,7 @@ bool machine::is_locked(const operation& op, word file) noexcept {
   for (const auto index : layout_.writers) {
     const auto& other = layout_.operations[index];
     if (&other == &op || phase_of(other) != phase::executing || file_of(other) != file) continue;
-    if (is(other, is_split)) continue;
+    if (is(other, is_split) || is(other, io_is_over)) continue;
     if (shares_lock(op, file) && shares_lock(other, file)) {
       if (op.at_end || other.at_end) use(excess::lost_append);
     } else if (is_write(op.what.what) && has_let_go_of_lock(other)) {
@@ -476,8 +503,8 @@ bool machine::is_locked(const operation& op, word file) noexcept {
 
 // An aligned O_DIRECT write takes it shared where it begins inside the file or at its end.
 bool machine::shares_lock(const operation& op, word file) const noexcept {
-  if (op.start == no_word || !is_aligned(op)) return false;
-  return op.at_end ? permits(excess::lost_append) : op.what.offset <= size_of(file);
+  if (op.start == no_word || !is_aligned(op, offset_of(op))) return false;
+  return op.at_end ? permits(excess::lost_append) : offset_of(op) <= size_of(file);
 }
 
 // On a ring the call returns when the device has got the write, and with it goes the lock; what
@@ -485,7 +512,7 @@ bool machine::shares_lock(const operation& op, word file) const noexcept {
 // sizes it has the lock: those are of filesystems that do the write in the cache.
 bool machine::has_let_go_of_lock(const operation& op) const noexcept {
   if (!on_ring_ || !permits(excess::early_unlock)) return false;
-  if (op.start == no_word || !is_aligned(op)) return false;
+  if (op.start == no_word || !is_aligned(op, offset_of(op))) return false;
   const auto raised = number_at(op.moved);
   return raised == 0 || raised == chunk_size(op);
 }
@@ -503,7 +530,8 @@ std::uint64_t machine::chunk_size(const operation& op) const noexcept {
 std::uint64_t machine::position_of(const operation& op, word file) const noexcept {
   if (const auto start = number_at(op.start); start > 0) return start - 1 + number_at(op.moved);
   if (op.at_end) return size_of(file);
-  return op.what.offset + chunk_begin(op) + number_at(op.moved);
+  const auto behind = op.at_cursor ? 0 : chunk_begin(op);  // which the cursor is there already
+  return offset_of(op) + behind + number_at(op.moved);
 }
 
 // What a write or a punch does next.
@@ -537,6 +565,7 @@ word machine::changed_by(const operation& op, word file, const piece& part) {
     }
     return changed;
   };
+  if (op.at_cursor) return checked(contents_.number(make()));  // it may be anywhere
   const auto what = is_write(op.what.what) ? chunk_begin(op) + number_at(op.moved) : part.position;
   return derived(derivation(op, from, what), make);
 }
@@ -562,8 +591,14 @@ word machine::resized(const operation& op, word file, std::uint64_t size) {
 
 // What it has written is there, also where its sync fails.
 bool machine::complete_write(const operation& op, bool fails) {
-  if (fails) use(excess::colliding_sync);
   const auto size = static_cast<std::int64_t>(op.what.data.size);
+  if (fails) {
+    use(excess::colliding_sync);
+  } else if (op.moves_cursor) {
+    const auto start = op.at_cursor ? offset_of(op) + 1 : number_at(op.start);
+    const auto end = start > 0 ? start - 1 + chunk_size(op) : size_of(file_of(op));
+    if (!set_cursor(op, end)) return true;
+  }
   return complete(op, {.res = fails ? -EIO : size, .broken = fails});
 }
 
@@ -742,8 +777,8 @@ bool machine::read(const operation& op, word file, view sees) {
   if (op.seen == no_word) {
     const auto contents = contents_of(file);
     return sees == view::as_it_is &&
-           complete_read(op, derived(derivation(op, contents, 0), [&] {
-                           return contents_[contents].read(op.what.offset, op.what.size);
+           complete_read(op, derived(derivation(op, contents, offset_of(op)), [&] {
+                           return contents_[contents].read(offset_of(op), op.what.size);
                          }));
   }
   if (op.direct) return sees == view::as_it_is && read_directly(op, file);
@@ -758,7 +793,7 @@ bool machine::read(const operation& op, word file, view sees) {
 
 bool machine::look_at_size(const operation& op, word file) {
   const auto size = size_of(file);
-  if (size <= op.what.offset) return complete_read(op, 0);
+  if (size <= offset_of(op)) return complete_read(op, 0);
   set(op, is_sized);
   set_number(op.seen, size);
   return true;
@@ -778,8 +813,8 @@ bool machine::read_directly(const operation& op, word file) {
 
 word machine::all_seen(const operation& op, word file) {
   word all = 0;
-  const auto end = std::min(number_at(op.seen), op.what.offset + op.what.size);
-  for (auto from = op.what.offset; from < end;) {
+  const auto end = std::min(number_at(op.seen), offset_of(op) + op.what.size);
+  for (auto from = offset_of(op); from < end;) {
     const auto to = std::min(page_begin(from) + page_size, end);
     all = joined(all, page_seen(op, file, {from, to - from}).as_it_is);
     from = to;
@@ -805,7 +840,7 @@ bool machine::look_at_size_again(const operation& op) {
 bool machine::go_on_directly(const operation& op) {
   const auto file = file_of(op);
   const auto size = size_of(file);
-  if (size == number_at(op.seen) || size <= op.what.offset) return false;
+  if (size == number_at(op.seen) || size <= offset_of(op)) return false;
   set_number(op.seen, size);
   const auto now = contents_[all_seen(op, file)];
   auto taken = contents_[now_[op.taken]].read(0, now.size());
@@ -815,16 +850,18 @@ bool machine::go_on_directly(const operation& op) {
 }
 
 machine::piece machine::page_to_copy(const operation& op) const noexcept {
-  const auto begin = op.what.offset + number_at(op.moved);
+  const auto begin = offset_of(op) + number_at(op.moved);
   const auto end =
-      std::min({page_begin(begin) + page_size, number_at(op.seen), op.what.offset + op.what.size});
+      std::min({page_begin(begin) + page_size, number_at(op.seen), offset_of(op) + op.what.size});
   return {begin, end > begin ? end - begin : 0};
 }
 
 // The page, with zeros where the file has ended.
 word machine::page_in(word file, const piece& at) {
-  static_assert(max_file_size <= std::uint64_t{1} << 24U && page_size <= std::uint64_t{1} << 12U);
-  const auto what = static_cast<std::uint64_t>(file) << 40U | at.position << 16U | at.size;
+  // A cursor may be as far behind the largest file as all that is written.
+  static_assert(max_file_size + max_total_size <= std::uint64_t{1} << 27U);
+  static_assert(page_size < std::uint64_t{1} << 16U);
+  const auto what = static_cast<std::uint64_t>(file) << 43U | at.position << 16U | at.size;
   return made_once(pages_, what, [&] {
     auto page = contents_[file].read(at.position, at.size);
     page.append({zeros, 0, at.size - page.size()});
@@ -951,15 +988,72 @@ bool machine::copy_page(const operation& op, word file, view sees) {
 bool machine::take_page(const operation& op, const piece& at, word page) {
   now_[op.taken] = joined(now_[op.taken], page);
   if (op.copying != no_word) now_[op.copying] = 0;
-  const auto moved = at.position + at.size - op.what.offset;
+  const auto moved = at.position + at.size - offset_of(op);
   set_number(op.moved, moved);
   return moved == op.what.size ? complete_read(op, now_[op.taken]) : true;
 }
 
 bool machine::complete_read(const operation& op, word data) {
   const auto size = contents_[data].size();
+  if (op.moves_cursor && !is(op, io_is_over) && !set_cursor(op, offset_of(op) + size)) {
+    now_[op.taken] = data;
+    return true;
+  }
   return complete(
       op, {.res = static_cast<std::int64_t>(size), .data = data, .broken = size < op.what.size});
+}
+
+// --- the cursor of an open file description
+
+// read(2), write(2) and lseek(2) have it to themselves from their beginning to their end
+// (f_pos_lock). A ring does not ask.
+bool machine::has_cursor(const operation& op) const noexcept {
+  return on_ring_ ||
+         std::none_of(layout_.operations.begin(), layout_.operations.end(), [&](const auto& other) {
+           return &other != &op && other.moves_cursor && other.description == op.description &&
+                  phase_of(other) == phase::executing;
+         });
+}
+
+// A ring sets it when all else is over and no lock is held any more: false, that is yet to come.
+bool machine::set_cursor(const operation& op, std::uint64_t to) {
+  if (!op.cursor_in_steps) {
+    set_number(cursor_of(op), to);
+    return true;
+  }
+  clear_words(op);
+  set_number(op.place, to);
+  set_phase(op, phase::executing);
+  unset(op, is_sized);
+  set(op, io_is_over);
+  return false;
+}
+
+bool machine::end_at_cursor(const operation& op) {
+  set_number(cursor_of(op), number_at(op.place));
+  if (op.what.what == verb::read) return complete_read(op, now_[op.taken]);
+  return complete(op, {.res = static_cast<std::int64_t>(op.what.data.size)});
+}
+
+bool machine::seek_to_offset(const operation& op) noexcept {
+  if (!has_cursor(op)) return false;
+  set_number(cursor_of(op), op.what.offset);
+  return true;
+}
+
+// A seek is an operation of its own: what follows it is submitted when the process has heard of its
+// end, which matters to who drains. Where operations are whole that is at once.
+// Who goes past a handle has let go of it before the submission, so that a call which waited for
+// the handle may submit its seek first, and a drain come behind that.
+bool machine::lets_seek_in() const noexcept { return seeks_ && layout_.drains && !atomic_; }
+
+bool machine::submit_behind_seek(const operation& op) noexcept {
+  if (op.order != no_word) now_[op.order] = static_cast<word>(last_order() + 1U);
+  return true;
+}
+
+bool machine::seek(const operation& op) {
+  return (!op.moves_cursor || seek_to_offset(op)) && complete(op, {});
 }
 
 // --- names
@@ -1015,11 +1109,24 @@ bool machine::flush(const operation& op) {
 // as soon as it has queued one, and gets it unless another has waited longer.
 bool machine::queue_write(const operation& op) {
   auto& handle = now_[handle_word(op.handle)];
-  if (number_at(op.accepted) > 0 && (handle & handle_kept) != 0) {
+  const bool sought = (now_[op.process] & write_has_sought) != 0;
+  if (sought) {
+    handle &= static_cast<word>(~handle_locked);
+  } else if (number_at(op.accepted) > 0 && (handle & handle_kept) != 0) {
     if (now_[busy_word(op.handle)] != 0) return false;
     handle &= static_cast<word>(~handle_kept);
   } else if (!has_settled(op.handle)) {
     return get_handle(op);
+  }
+  if (op.seeks && number_at(op.accepted) == 0 && !sought) {
+    // It has got its handle before its seek is over.
+    if (!op.handle_stays && get_handle(op)) return true;
+    if (drain_is_in_flight() || !seek_to_offset(op)) return false;
+    if (layout_.drains && !atomic_) {  // see submit_behind_seek
+      handle |= handle_locked;
+      now_[op.process] |= write_has_sought;
+      return true;
+    }
   }
   submit(op);
   now_[busy_word(op.handle)] = static_cast<word>(index_of(op) + 1);
@@ -1036,10 +1143,10 @@ bool machine::queue_write(const operation& op) {
 }
 
 // Others may have come while it waited to queue what it has just queued; they are before it in the
-// line of the handle's lock.
+// line of the handle's lock. A seek is something to wait for, too.
 bool machine::let_in(const operation& op) noexcept {
   const bool had_queued = from_[op.accepted] != 0 || from_[op.accepted + 1U] != 0;
-  const bool had_waited = had_queued || (from_[op.process] & has_called) != 0;
+  const bool had_waited = had_queued || op.seeks || (from_[op.process] & has_called) != 0;
   auto& handle = now_[handle_word(op.handle)];
   if (!had_waited || (handle & handle_kept) == 0 || !has_others_in_line(op)) return false;
   handle &= static_cast<word>(~handle_kept);
@@ -1103,6 +1210,7 @@ bool machine::submit_group(const unit& unit) {
       const auto& member = layout_.operations[unit.first + now_[unit.settled]];
       return get_handle(member) || now_[unit.settled] != before;
     }
+    if (lets_seek_in()) return true;
   }
   for (word i = 0; i < unit.count; ++i) submit(layout_.operations[unit.first + i]);
   return true;
@@ -1186,6 +1294,13 @@ void machine::leave_order(const operation& op) noexcept {
   for (const auto& each : layout_.operations) {
     if (each.order != no_word && now_[each.order] > left) --now_[each.order];
   }
+}
+
+// Which what is submitted now would wait for.
+bool machine::drain_is_in_flight() const noexcept {
+  return std::any_of(layout_.operations.begin(), layout_.operations.end(), [&](const auto& each) {
+    return each.what.drain && each.order != no_word && now_[each.order] != 0;
+  });
 }
 
 // A draining operation waits for all before it, and all after it wait for it.

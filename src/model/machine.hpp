@@ -87,6 +87,9 @@ class machine {
   static constexpr word middle_first = 0x400;  // a punch: the whole pages, then the ends
   static constexpr word is_sized = 0x800;      // a read has looked at the size
   static constexpr word to_cancel = 0x1000;    // when its turn comes
+  static constexpr word is_placed = 0x2000;    // it has taken its place from the cursor
+  static constexpr word io_is_over = 0x4000;   // all but to set the cursor, to `place`
+  static constexpr word has_sought = 0x8000;   // a read, where that comes before
   static_assert(max_files <= 0xf, "a file's number has four bits");
 
   enum class flux : word {
@@ -103,8 +106,10 @@ class machine {
   static constexpr word handle_kept = 0x40;    // by a write whose next buffer waits already
 
   // Of a process's word, beside the unit that it is in.
-  static constexpr word has_called = 0x8000;  // it has got its handle, and waits for it
-  static constexpr word unit_bits = 0x7fff;
+  static constexpr word has_called = 0x8000;        // it has got its handle, and waits for it
+  static constexpr word write_has_sought = 0x4000;  // and is about to be queued
+  static constexpr word past_settled = 0x4000;      // of what goes past its handle: it has waited
+  static constexpr word unit_bits = 0x3fff;
 
   // Which of the ways that an operation may go on.
   enum class view : std::uint8_t { as_it_is, before, after, held };
@@ -113,6 +118,7 @@ class machine {
     bool bad_descriptor = false;  // it comes to the kernel after its handle has been closed
     bool fails = false;           // a sync, where it may
     view sees = view::as_it_is;
+    friend bool operator==(const how&, const how&) = default;
   };
   // What an operation comes to.
   struct ending {
@@ -326,6 +332,18 @@ class machine {
   bool truncate(const operation& op, word file);
   bool allocate(const operation& op, word file);
 
+  std::uint64_t offset_of(const operation& op) const noexcept {
+    return op.at_cursor ? number_at(op.place) : op.what.offset;
+  }
+  word cursor_of(const operation& op) const noexcept { return layout_.cursors[op.description]; }
+  bool has_cursor(const operation& op) const noexcept;
+  bool set_cursor(const operation& op, std::uint64_t to);
+  bool seek_to_offset(const operation& op) noexcept;
+  bool lets_seek_in() const noexcept;
+  bool submit_behind_seek(const operation& op) noexcept;
+  bool seek(const operation& op);
+  bool end_at_cursor(const operation& op);
+
   bool read(const operation& op, word file, view sees);
   bool look_at_size(const operation& op, word file);
   bool look_at_size_again(const operation& op);
@@ -385,6 +403,7 @@ class machine {
 
   word last_order() const noexcept;
   void leave_order(const operation& op) noexcept;
+  bool drain_is_in_flight() const noexcept;
   bool may_begin(const operation& op) const noexcept;
   bool cancel(const operation& op, bool met);
 
@@ -393,6 +412,7 @@ class machine {
   const excess_set permitted_;
   const bool write_behind_;
   const bool clone_waits_;
+  const bool seeks_;
   const std::uint64_t max_buffer_;
   const bool on_ring_;
   const bool inline_;  // the engine executes inside the submission

@@ -18,12 +18,15 @@ using some = std::set<std::string>;
 using mode_names = std::vector<std::string_view>;
 
 const mode_names complete_modes = {"uring", "blocking-pool", "sync"};
-const mode_names behind_modes = {"tokio-fs", "uring-write-behind", "tokio-fs-1.24"};
-const mode_names every_mode = {"uring",    "blocking-pool",      "sync",
-                               "tokio-fs", "uring-write-behind", "tokio-fs-1.24"};
+const mode_names behind_modes = {"tokio-fs", "uring-write-behind", "tokio-fs-1.28",
+                                 "tokio-fs-1.24"};
+const mode_names every_mode = {"uring",        "blocking-pool",      "sync",
+                               "tokio-fs",     "uring-write-behind", "tokio-fs-1.28",
+                               "tokio-fs-1.24"};
 const mode_names flushing_modes = {
-    "uring+flush",    "blocking-pool+flush",      "sync+flush",
-    "tokio-fs+flush", "uring-write-behind+flush", "tokio-fs-1.24+flush"};
+    "uring+flush",        "blocking-pool+flush",      "sync+flush",
+    "tokio-fs+flush",     "uring-write-behind+flush", "tokio-fs-1.28+flush",
+    "tokio-fs-1.24+flush"};
 
 some outcomes(const test& test, std::string_view mode, const model_options& options = {}) {
   const modelled_test modelled(test, mode, options);

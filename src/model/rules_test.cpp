@@ -5,6 +5,7 @@
 
 #include "model_test_support.hpp"
 
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -284,6 +285,144 @@ P1 { v = clone x; }
 exists (P0:r.res = 0 /\ P1:v.res = 0))",
                                "tokio-fs");
   EXPECT_FALSE(modelled.deadlocks());
+}
+
+TEST(cursors, are_set_back_by_a_ring_that_does_not_lock_them) {
+  constexpr std::string_view lost = R"(F lost "?"
+{ file f = ""; handle w = open f; handle r = clone w; }
+P0 { write(w, a[10]); write(w, b[10]); }
+P1 { d = read(r, 5); }
+exists (f = a[5] b[10] \/ f = b[10]))";
+  for (const auto* const mode : {"uring", "uring-write-behind"}) {
+    EXPECT_TRUE(asks_for_what_is_allowed(lost, mode)) << mode;
+  }
+  for (const auto* const mode : {"blocking-pool", "tokio-fs", "sync"}) {
+    EXPECT_FALSE(asks_for_what_is_allowed(lost, mode)) << mode;
+  }
+  model_options whole;
+  whole.atomic_writes = true;
+  EXPECT_FALSE(modelled_test(program(lost), "uring", whole).counts());
+}
+
+// The lock of the file has gone by then, so a seek that knows of the bytes may come before it.
+TEST(cursors, are_set_by_a_ring_after_its_bytes_can_be_seen) {
+  constexpr std::string_view source = R"(F late "?"
+{ file f = ""; handle w = open f; handle c = clone w; handle r = open f; }
+P0 { write(w, a[10]); notify(written); }
+P1 { d = read(r, 0, 10); seek(c, 0); wait(written); e = read(c, 1); }
+exists (P1:d = a[10] /\ P1:e = ""))";
+  EXPECT_TRUE(asks_for_what_is_allowed(source, "uring"));
+  EXPECT_FALSE(asks_for_what_is_allowed(source, "blocking-pool"));
+}
+
+TEST(cursors, are_taken_by_the_members_of_a_link_when_their_turn_comes) {
+  const modelled_test modelled(R"(F link "?"
+{ file f = old[20]; handle w = open f; }
+P0 { link { d = read(w, 10); s = seek(w, 15); e = read(w, 5); } hardlink { x = read(w, 5); y = read(w, 1); } }
+exists (P0:d = "" /\ P0:e = "" /\ P0:x = "" /\ P0:y = ""))",
+                               "uring");
+  EXPECT_EQ(modelled.states(),
+            std::set<std::string>{R"(P0:d=old[10]; P0:e=old[15..20]; P0:x=""; P0:y="";)"});
+}
+
+TEST(cursors, are_left_behind_an_append_that_is_write_2) {
+  constexpr std::string_view source = R"(F append "?"
+{ file f = old[10]; handle w = open f; handle r = clone w; handle o = reopen w; }
+P0 { append(w, a[5]); d = read(r, 5); e = read(o, 5); }
+exists (P0:d = old[5] /\ P0:e = old[5]))";
+  EXPECT_TRUE(asks_for_what_is_allowed(source, "uring"));
+  for (const auto* const mode : {"blocking-pool", "sync"}) {
+    EXPECT_EQ(modelled_test(source, mode).states(),
+              std::set<std::string>{R"(P0:d=""; P0:e=old[5];)"});
+  }
+}
+
+TEST(cursors, stay_where_they_were_when_a_write_fails_or_is_cancelled) {
+  const modelled_test modelled(R"(F cancelled "?"
+{ file f = ""; handle w = open f; }
+P0 { n = write(w, a[10]); write(w, b[10]); }
+P1 { cancel(P0:n); }
+exists (P0:n.res = -ECANCELED /\ f != b[10]))",
+                               "uring");
+  EXPECT_FALSE(modelled.counts());
+  EXPECT_TRUE(modelled.has("P0:n.res=-125; f=b[10];"));
+}
+
+TEST(cursors, are_where_the_offsets_of_tokio_are_that_clones_share) {
+  constexpr std::string_view source = R"(F offset "?"
+{ file f = ""; handle w = open f; handle r = clone w; }
+P0 { write(w, 0, a[10]); write(w, 10, b[10]); }
+P1 { d = read(r, 0, 10); }
+exists (f != a[10] b[10]))";
+  for (const auto* const mode : {"tokio-fs", "tokio-fs-1.28", "tokio-fs-1.24"}) {
+    EXPECT_TRUE(asks_for_what_is_allowed(source, mode)) << mode;
+  }
+  for (const auto* const mode : {"uring-write-behind", "uring", "blocking-pool"}) {
+    EXPECT_FALSE(asks_for_what_is_allowed(source, mode)) << mode;
+  }
+}
+
+TEST(cursors, are_sought_once_for_all_buffers_of_a_write) {
+  const modelled_test modelled(R"(F buffers "?"
+{ file f = ""; handle w = open f; handle c = clone w; }
+P0 { write(w, 100, p[32k]); }
+P1 { seek(c, 0); }
+exists (f.size < 32k))",
+                               "tokio-fs-1.24");
+  EXPECT_EQ(modelled.states(),
+            (std::set<std::string>{"f.size=16484;", "f.size=32768;", "f.size=32868;"}));
+}
+
+TEST(cursors, are_sought_by_who_has_got_its_handle_before_that_was_closed) {
+  EXPECT_TRUE(asks_for_what_is_allowed(R"(F closed "?"
+{ file f = ""; handle w = open f; handle c = clone w; }
+P0 { write(w, 0, a[2]); }
+P1 { close(w); write(c, b[1]); }
+exists (f = a[2]))",
+                                       "tokio-fs"));
+}
+
+// What follows a seek is submitted when that is over, so that it may have to wait for a drain.
+TEST(cursors, are_sought_before_a_drain_that_what_follows_waits_for) {
+  const auto after = [](std::string_view operation, std::string_view state) {
+    return asks_for_what_is_allowed(fmt::format(R"(F drain "?"
+{{ file f = old[8]; handle w = open f; handle c = clone w; handle x = open f; }}
+P0 {{ d = {}; }}
+P1 {{ seek(w, 6); e = read(w, 1); drain write(x, 0, q[8]); }}
+exists (P1:e = old[1] /\ {}))",
+                                                operation, state),
+                                    "tokio-fs");
+  };
+  EXPECT_TRUE(after("read(c, 0, 4)", "P0:d = q[1..5]"));
+  EXPECT_TRUE(after("write(c, 0, y[1])", "f = q[1] y[1] q[2..8]"));
+}
+
+TEST(cursors, are_sought_behind_the_back_of_a_drain_that_has_waited_for_the_same_handle) {
+  EXPECT_TRUE(asks_for_what_is_allowed(R"(F waits "?"
+{ file f = old[8]; handle w = open f; }
+P0 { write(w, 0, p[4]); d = read(w, 4, 4); }
+P1 { drain seek(w, 0); }
+exists (P0:d = p[4]))",
+                                       "tokio-fs"));
+}
+
+TEST(write_behind, a_read_at_the_cursor_takes_no_more_than_a_buffer) {
+  const modelled_test modelled(R"(F buffer "?"
+{ file f = old[20k]; handle w = open f; }
+P0 { d = read(w, 20k); e = read(w, 20k); }
+exists (P0:d.res = 20k))",
+                               "tokio-fs-1.24");
+  EXPECT_EQ(modelled.states(), std::set<std::string>{"P0:d.res=16384;"});
+}
+
+// What goes past its handle is no call of tokio's.
+TEST(cursors, are_left_alone_by_the_offsets_of_a_group) {
+  EXPECT_FALSE(asks_for_what_is_allowed(R"(F group "?"
+{ file f = old[10]; handle w = open f; handle c = clone w; }
+P0 { batch { write(w, 0, a[10]); fsync(w); } }
+P1 { d = read(c, 4); }
+exists (P1:d.res != 4))",
+                                        "tokio-fs"));
 }
 
 TEST(write_behind, a_group_waits_for_its_handles_one_after_the_other) {

@@ -78,6 +78,7 @@ json to_json(const run_settings& asked) {
       {"direct", asked.direct},
       {"dir", asked.dir.string()},
       {"pool_threads", asked.pool_threads},
+      {"pool_sharded", asked.pool_sharded},
       {"entries", asked.ring.entries},
       {"sqpoll", asked.ring.sqpoll},
       {"defer_taskrun", asked.ring.defer_taskrun},

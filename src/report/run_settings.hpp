@@ -43,6 +43,7 @@ struct run_settings {
   std::size_t lanes = 1;
   bool reuse_file = false;
   std::size_t pool_threads = 512;
+  bool pool_sharded = false;
   uring_options ring;  ///< `--ops` is its ceiling
   std::vector<stall_option> stalls;
   std::uint64_t seed = 0;

@@ -8,6 +8,8 @@
 // - a handle, where its state can be seen from outside of its process: one that is closed by one
 //   process and used by another, and, where writes are acknowledged early, one that several
 //   processes call (its lock, its write in flight, its stored error);
+// - the cursor of an open file description, named for the handle that opened it: whoever reads or
+//   writes there moves it, and so does an append that is write(2);
 // - the sequencer, where something drains: what is submitted later than it, and what earlier;
 // - a process, for who cancels one of its operations, and for the members of a group, the last of
 //   which lets it go on.
@@ -39,7 +41,10 @@ constexpr std::uint64_t process_bit(std::size_t process) noexcept {
   return bit(2 * max_files + max_handles + process);
 }
 constexpr std::size_t sequencer = 2 * max_files + max_handles + max_processes;
-static_assert(sequencer < 64);
+constexpr std::uint64_t cursor_bit(std::size_t description) noexcept {
+  return bit(sequencer + 1 + description);
+}
+static_assert(sequencer + max_handles < 64);
 
 // It asks a write-behind handle for nothing but its descriptor.
 bool passes_by(verb verb) noexcept { return verb == verb::statx || verb == verb::drop_cache; }
@@ -63,7 +68,9 @@ class dependence::analysis {
   analysis(const test& test, const mode& mode)
       : test_(test),
         early_(mode.when == acknowledgement::write_behind),
+        seeks_(mode.seeks()),
         at_once_(mode.engine == engine_kind::sync),
+        appends_move_cursor_(mode.engine != engine_kind::uring),
         files_(test.handles.size()),
         is_shared_(test.handles.size()) {
     look_at_all();
@@ -79,12 +86,15 @@ class dependence::analysis {
       known.beginning = known.executing = known.behind = footprint::everything();
       return known;
     }
-    known.behind = on_files(statement);
+    known.behind = on_files(process, at);
     known.behind.changes |= own_handle(statement);
     if (is_target(process, at)) known.behind.changes |= process_bit(process);
     known.executing = known.behind;
     known.executing.changes |= process_bit(process);
     known.beginning = beginning(process, at);
+    known.seeks = seeks(process, at);
+    known.seeking = known.beginning;  // of what follows it
+    known.seeking.changes |= cursor_of(process, at);
     if (at_once_) known.beginning.add(known.executing);
     return known;
   }
@@ -198,7 +208,8 @@ class dependence::analysis {
     return bits;
   }
 
-  footprint on_files(const statement& statement) const {
+  footprint on_files(std::size_t process, std::size_t at) const {
+    const auto& statement = statement_at(process, at);
     switch (statement.what) {
       case verb::open:
         return {name_bit(statement.other), 0};
@@ -210,13 +221,31 @@ class dependence::analysis {
         break;
     }
     if (!uses_handle(statement.what) || statement.what == verb::flush) return {};
+    const auto cursor = cursor_of(process, at);
+    if (statement.what == verb::seek) return {0, cursor};
     const auto files = files_[named_by(test_, statement.operand)];
-    return only_looks(statement.what) ? footprint{files, 0} : footprint{0, files};
+    return only_looks(statement.what) ? footprint{files, cursor} : footprint{0, files | cursor};
+  }
+
+  bool seeks(std::size_t process, std::size_t at) const {
+    const auto& statement = statement_at(process, at);
+    return seeks_ && (statement.what == verb::read || statement.what == verb::write) &&
+           !is_at_cursor(statement) && !goes_past(process, at);
+  }
+
+  // The bit of the one that it moves. A ring appends at an offset, which moves none.
+  std::uint64_t cursor_of(std::size_t process, std::size_t at) const {
+    const auto& statement = statement_at(process, at);
+    const bool moves = is_at_cursor(statement) || seeks(process, at) ||
+                       (statement.what == verb::append && appends_move_cursor_);
+    return moves ? cursor_bit(description_of(test_, statement.operand)) : 0;
   }
 
   const test& test_;
   const bool early_;
+  const bool seeks_;
   const bool at_once_;
+  const bool appends_move_cursor_;
   bool repeats_ = false;
   bool drains_ = false;
   bool renames_ = false;

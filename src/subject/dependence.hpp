@@ -20,6 +20,13 @@ class dependence {
   bool begins_visibly(std::size_t process, std::size_t at) const noexcept {
     return facts_[process][at].begins_visibly;
   }
+  /// Does it seek before it reads or writes? And what does that touch?
+  bool seeks(std::size_t process, std::size_t at) const noexcept {
+    return facts_[process][at].seeks;
+  }
+  const footprint& of_seeking(std::size_t process, std::size_t at) const noexcept {
+    return facts_[process][at].seeking;
+  }
   /// Of what happens when the process comes to the statement.
   const footprint& of_beginning(std::size_t process, std::size_t at) const noexcept {
     return facts_[process][at].beginning;
@@ -32,7 +39,8 @@ class dependence {
  private:
   struct facts {
     bool begins_visibly = false;
-    footprint beginning, executing, behind;
+    bool seeks = false;
+    footprint beginning, seeking, executing, behind;
   };
   class analysis;
 

@@ -70,7 +70,7 @@ class litmus_subject::run final : private process_gate {
   void begin(std::vector<candidate>& names) {
     abandon();
     started_ = 0;
-    is_noted_.clear();
+    started_by_.clear();
     noted_.clear();
     begun_.assign(setup_.test.processes.size() + setup_.test.handles.size() + 1, 0);
     had_turn_.assign(setup_.test.processes.size(), true);
@@ -163,6 +163,7 @@ class litmus_subject::run final : private process_gate {
     std::size_t process;
     std::size_t at;
     bool behind;  // the process was told that it had ended when it was queued
+    bool seeks;   // and is not yet what its statement says
     candidate name;
     std::uint64_t number;
   };
@@ -217,15 +218,20 @@ class litmus_subject::run final : private process_gate {
   // the processes have their turns in the order in which they came.
   const step* beginner_of(const io_op& op) {
     const auto steps = round_.steps();
-    is_noted_.resize(steps.size(), false);
+    started_by_.resize(steps.size(), started::nothing);
     for (std::size_t i = 0; i < steps.size(); ++i) {
       const auto& step = steps[i];
-      if (is_noted_[i] || step.returned != instant{}) continue;
-      if (traits_of(step.what.what).code != op.request.code || !goes_to(step, op)) continue;
-      is_noted_[i] = true;
+      auto& has = started_by_[i];
+      if (has == started::operation || step.returned != instant{} || !goes_to(step, op)) continue;
+      const bool seeks = has == started::nothing && is_seek_of(step, op);
+      if (!seeks && traits_of(step.what.what).code != op.request.code) continue;
+      has = seeks ? started::seek : started::operation;
       return &step;
     }
     return nullptr;
+  }
+  bool is_seek_of(const step& step, const io_op& op) const {
+    return op.request.code == opcode::seek && depends_.seeks(step.process, place_of(step));
   }
   bool goes_to(const step& step, const io_op& op) const {
     if (!uses_handle(step.what.what) || step.what.what == verb::close) return true;
@@ -237,11 +243,13 @@ class litmus_subject::run final : private process_gate {
     if (op.request.code == opcode::read_event) return;
     auto found = std::find_if(noted_.begin(), noted_.end(),
                               [&](const noted_operation& one) { return one.op == &op; });
-    if (found == noted_.end()) found = noted_.insert(found, {&op, false, 0, 0, false, {}, 0});
+    if (found == noted_.end())
+      found = noted_.insert(found, {&op, false, 0, 0, false, false, {}, 0});
     if (const auto* const step = beginner_of(op)) {
       found->process = step->process;
       found->at = place_of(*step);
       found->is_known = true;
+      found->seeks = is_seek_of(*step, op);
       // In a write-behind file only what is queued must be carried out, whatever comes.
       found->behind = early_ && op.request.mandatory && op.request.code == opcode::write;
     } else {  // what goes on with a write in parts, or is none of a statement's own
@@ -272,6 +280,7 @@ class litmus_subject::run final : private process_gate {
   footprint of(const io_op& op) const {
     const auto& one = noted(op);
     if (!one.is_known) return footprint::everything();
+    if (one.seeks) return depends_.of_seeking(one.process, one.at);
     return depends_.of_executing(one.process, one.at, one.behind);
   }
 
@@ -355,7 +364,8 @@ class litmus_subject::run final : private process_gate {
   std::optional<task<>> root_;
   std::vector<stopped_process> stops_;
   std::vector<noted_operation> noted_;
-  std::vector<bool> is_noted_;        // by step: its operation has been started
+  enum class started : std::uint8_t { nothing, seek, operation };
+  std::vector<started> started_by_;   // by step: what has been
   std::vector<std::uint32_t> begun_;  // by stream
   std::vector<bool> had_turn_;        // by process: since it was at the gate
   std::vector<holding> held_;

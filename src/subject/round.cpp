@@ -114,7 +114,15 @@ round_files::~round_files() {
   if (!names_.empty()) remove_names();  // or it has been moved from
 }
 
-void round_files::reset(const patterns& bytes) { make_files(bytes); }
+void round_files::reset(const patterns& bytes) {
+  make_files(bytes);
+  if (!uses_cursor(setup_->test)) return;
+  for (const auto& handle : owned_) {
+    if (handle != nullptr && ::lseek(handle->fd(), 0, SEEK_SET) < 0) {
+      throw std::system_error(errno, std::generic_category(), "lseek");
+    }
+  }
+}
 
 void round_files::make_files(const patterns& bytes) {
   for (std::size_t i = 0; i < names_.size(); ++i) {
@@ -299,10 +307,18 @@ step& round::begin_step(std::size_t process, const statement& what) {
   ++clock[process];
   auto& step = steps_.emplace_back();
   step.process = static_cast<std::uint8_t>(process);
-  step.what = {what.what, what.operand, what.other};
+  step.what = {what.what, what.operand, what.other, moves_cursor(what)};
   step.clock = clock;
   step.called = clock::now();
   return step;
+}
+
+// A ring appends at an offset.
+bool round::moves_cursor(const statement& what) const noexcept {
+  const bool by_appending = what.what == verb::append && setup_.mode.engine != engine_kind::uring;
+  const bool by_seeking = setup_.mode.seeks() && !what.relative &&
+                          (what.what == verb::write || what.what == verb::read);
+  return is_at_cursor(what) || by_appending || by_seeking;
 }
 
 void round::end_step(std::size_t process, const statement& what, step& step, place& place,
@@ -409,6 +425,7 @@ std::span<std::byte> round::read_target(std::size_t process, const statement& wh
 io_request round::request_of(const round_files& files, std::size_t process, const statement& what,
                              place& place) const {
   const auto offset = static_cast<std::int64_t>(what.offset);
+  const auto position = what.at_cursor ? at_cursor : offset;
   const auto size = static_cast<std::uint32_t>(what.size);
   const auto directory = files.directory();
   const auto descriptor = [&] {
@@ -419,9 +436,11 @@ io_request round::request_of(const round_files& files, std::size_t process, cons
     case verb::append:
       return io_request::write(descriptor(), at_end, written_by(process, what));
     case verb::write:
-      return io_request::write(descriptor(), offset, written_by(process, what));
+      return io_request::write(descriptor(), position, written_by(process, what));
     case verb::read:
-      return io_request::read(descriptor(), offset, read_target(process, what, place));
+      return io_request::read(descriptor(), position, read_target(process, what, place));
+    case verb::seek:
+      return io_request::seek(descriptor(), offset);
     case verb::statx:
       return io_request::statx(descriptor(), place.status);
     case verb::fsync:
@@ -458,7 +477,9 @@ io_request round::request_of(const round_files& files, std::size_t process, cons
 task<io_result> round::write_through(file& handle, const statement& what, step& step) {
   auto& self = processes_[step.process];
   const auto chunk = written_by(step.process, what);
-  const auto position = what.what == verb::append ? at_end : static_cast<std::int64_t>(what.offset);
+  const auto position = what.what == verb::append ? at_end
+                        : what.at_cursor          ? at_cursor
+                                                  : static_cast<std::int64_t>(what.offset);
   io_result result;
   if (setup_.mode.when == acknowledgement::write_behind) {
     result = co_await write_all(handle, position, chunk, &step.io);
@@ -512,8 +533,15 @@ task<io_result> round::execute(round_files& files, const statement& what, place&
       self.size = place.status.stx_size;
       break;
     case verb::read:
-      result = co_await handle->read(static_cast<std::int64_t>(what.offset),
-                                     read_target(step.process, what, place), &step.io);
+      // The repeated experiment reads beside later appends, which move the cursor of a clone.
+      if (what.relative) {
+        result = co_await handle->apply(request_of(files, step.process, what, place), &step.io);
+        self.read = std::span(place.data).first(result.bytes());
+        break;
+      }
+      result =
+          co_await handle->read(what.at_cursor ? at_cursor : static_cast<std::int64_t>(what.offset),
+                                read_target(step.process, what, place), &step.io);
       self.read = std::span(place.data).first(result.bytes());
       break;
     case verb::truncate:

@@ -59,7 +59,7 @@ class round_files {
 
   /// Removes the names at once, where the handles must not be closed.
   void remove_names() noexcept;
-  /// Makes the files what they were at first, for another round.
+  /// Makes the files and the cursors what they were at first, for another round.
   void reset(const patterns& bytes);
 
   /// nullptr for one that no process has opened yet, or whose opening has failed.
@@ -156,6 +156,7 @@ class round {
   step& begin_step(std::size_t process, const statement& what);
   void end_step(std::size_t process, const statement& what, step& step, place& place,
                 io_result result);
+  bool moves_cursor(const statement& what) const noexcept;
   bool caught_up(std::size_t process) const noexcept;
   void fail(verb what, int error) noexcept;
 

@@ -797,6 +797,16 @@ TEST_F(conflict, is_between_a_change_and_what_looks_at_the_same_file) {
   EXPECT_FALSE((*this)({verb::write, w}, {verb::punch, other}));
 }
 
+TEST_F(conflict, is_between_two_that_move_the_cursor_of_one_description) {
+  const auto at_cursor = [](verb what, std::uint8_t handle) {
+    return instruction{what, handle, 0, true};
+  };
+  EXPECT_TRUE((*this)(at_cursor(verb::append, w), at_cursor(verb::seek, copy)));
+  EXPECT_TRUE((*this)(at_cursor(verb::read, copy), at_cursor(verb::read, w)));
+  EXPECT_FALSE((*this)(at_cursor(verb::append, w), at_cursor(verb::seek, r)));
+  EXPECT_FALSE((*this)({verb::append, w}, at_cursor(verb::seek, copy)));
+}
+
 TEST_F(conflict, knows_the_file_of_a_handle_that_is_opened_or_cloned_later) {
   EXPECT_TRUE((*this)({verb::append, w}, {verb::statx, later}));
   EXPECT_TRUE((*this)({verb::append, w}, {verb::statx, copy}));

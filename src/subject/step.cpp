@@ -47,6 +47,8 @@ conflicts::conflicts(const test& test) {
   for (std::size_t i = 0; i < test.files.size(); ++i) files_of_name.push_back(file_set{1} << i);
   for (const auto& handle : test.handles) {
     files_of_.push_back(handle.from == handle_origin::open ? files_of_name[handle.source] : 0);
+    const auto index = static_cast<std::uint8_t>(cursor_of_.size());
+    cursor_of_.push_back(file_set{1} << description_of(test, index));
   }
   const auto add = [](file_set& to, file_set what) {
     return (what & ~std::exchange(to, to | what)) != 0;
@@ -75,6 +77,7 @@ conflicts::conflicts(const test& test) {
 
 conflicts::access conflicts::of(const instruction& instruction) const noexcept {
   access made;
+  if (instruction.moves_cursor) made.cursors = cursor_of_[instruction.operand];
   switch (instruction.what) {
     case verb::append:
     case verb::write:
@@ -111,7 +114,7 @@ bool conflicts::operator()(const instruction& one, const instruction& other) con
   const auto b = of(other);
   return (a.changes & (b.changes | b.looks)) != 0 || (a.looks & b.changes) != 0 ||
          (a.moves_names & (b.moves_names | b.looks_at_names)) != 0 ||
-         (a.looks_at_names & b.moves_names) != 0;
+         (a.looks_at_names & b.moves_names) != 0 || (a.cursors & b.cursors) != 0;
 }
 
 // --- overtaking

@@ -33,9 +33,12 @@ struct pool_options {
   std::size_t threads = 512;  ///< at most; tokio's default
   std::chrono::milliseconds keep_alive{
       10'000};  ///< an idle thread ends after this; tokio's default
+  /// Many queues instead of one, so that what was started first need not be begun first.
+  bool sharded = false;
 };
 
-/// Blocking threads behind one queue, as tokio's blocking pool has them.
+/// Blocking threads behind one queue, as tokio's blocking pool has them; or behind many, as it has
+/// them with TOKIO_UNSTABLE_SHARDED_BLOCKING_QUEUE=1.
 std::unique_ptr<engine> make_pool_engine(const pool_options& options = {});
 
 /// Executes every operation inside `start`. The order of the program is the order of the calls.

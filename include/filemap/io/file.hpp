@@ -64,14 +64,20 @@ class file {
   /// Throws std::system_error (EMFILE; EBADF after `close`).
   virtual task<std::unique_ptr<file>> clone() = 0;
 
+  /// Does a read or write at an offset move the cursor? (`write_behind_options::seeks`)
+  virtual bool seeks() const noexcept { return false; }
   /// -1 after `close`.
   virtual int fd() const noexcept = 0;
 };
 
-/// What differs between tokio's versions; the defaults are those of 1.37 and later.
+/// What differs between tokio's versions; the defaults are those of 1.37 and later, but for
+/// `seeks`.
 struct write_behind_options {
   std::size_t max_buffer = 2 << 20;  ///< bytes one write takes: 16 KiB up to 1.24, then 2 MiB
   bool clone_waits = true;           ///< from 1.29 `try_clone` waits for the operation in flight
+  /// Reads and writes at an offset are a seek and a read or write at the cursor, which clones
+  /// share. tokio's are, as it has no others; a ring has an offset in every entry.
+  bool seeks = false;
 
   friend bool operator==(const write_behind_options&, const write_behind_options&) = default;
 };

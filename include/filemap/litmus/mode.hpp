@@ -27,6 +27,8 @@ struct mode {
   bool allows_stale_reads() const noexcept {
     return when == acknowledgement::write_behind && !flush;
   }
+  /// Is a read or write at an offset a seek, and then one at the cursor? (Not past its handle.)
+  bool seeks() const noexcept { return when == acknowledgement::write_behind && behind.seeks; }
   /// The same with a flush; its name says so.
   mode with_flush() const;
 
@@ -36,7 +38,7 @@ struct mode {
 /// uring, blocking-pool, tokio-fs, uring-write-behind, sync.
 std::span<const mode> all_modes();
 
-/// Older versions of a mode, to be asked for by name: tokio-fs-1.24.
+/// Older versions of a mode, to be asked for by name: tokio-fs-1.24, tokio-fs-1.28.
 std::span<const mode> older_modes();
 
 /// Of either list; nullptr when there is no mode of this name.

@@ -66,6 +66,7 @@ struct statement {
   /// index of the statement in that process.
   std::uint8_t other = 0;
   bool drain = false;        ///< begins when all that was submitted before has completed
+  bool at_cursor = false;    ///< a `read` or `write` without an offset
   std::uint64_t offset = 0;  ///< bytes, of what has one; of `truncate` the new size
   std::uint64_t size = 0;    ///< bytes, of what has a length and no data
   slice data;                ///< of `append` and `write`
@@ -172,6 +173,13 @@ bool touches(const test& test, const statement& statement, std::uint8_t handle);
 
 /// The handle that opened the open file description of this one, by `open`: clones share it.
 std::uint8_t description_of(const test& test, std::uint8_t handle);
+
+/// Does it read, write or set the cursor of its open file description by saying so? (An append
+/// sets it too, where it is write(2), and so does what a mode makes of an offset.)
+constexpr bool is_at_cursor(const statement& statement) noexcept {
+  return statement.at_cursor || statement.what == verb::seek;
+}
+bool uses_cursor(const test& test) noexcept;
 
 /// Gives all handles of an open file description the flags that it has: those that it was opened
 /// with, and O_APPEND where something is appended to it. The parser does so; whoever changes what a

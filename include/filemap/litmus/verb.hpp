@@ -16,8 +16,9 @@ namespace filemap::litmus {
 /// `all_verbs`, in this order.
 enum class verb : std::uint8_t {
   append,  ///< writes at the end, through a handle
-  write,   ///< writes at an offset
-  read,    ///< reads from an offset; 0 bytes at the end of the file
+  write,   ///< writes at an offset or at the cursor
+  read,    ///< reads from there; 0 bytes at the end of the file
+  seek,    ///< lseek(2): sets the cursor, which the clones of a handle share
   statx,   ///< takes the file's size
   fsync,
   fdatasync,
@@ -54,6 +55,7 @@ enum class argument : std::uint8_t {
   operation,  ///< of another process: `operand` and `other`
   data,       ///< `data`
   offset,     ///< `offset`
+  position,   ///< an `offset`, or left out: at the cursor
   length,     ///< a new size: `offset`
   size,       ///< of a range: `size`
 };
@@ -71,8 +73,9 @@ inline constexpr auto all_verbs = [] {
   using a = argument;
   return std::array<verb_traits, verb_count>{{
       {verb::append, "append", {a::handle, a::data}, opcode::write},
-      {verb::write, "write", {a::handle, a::offset, a::data}, opcode::write},
-      {verb::read, "read", {a::handle, a::offset, a::size}, opcode::read},
+      {verb::write, "write", {a::handle, a::position, a::data}, opcode::write},
+      {verb::read, "read", {a::handle, a::position, a::size}, opcode::read},
+      {verb::seek, "seek", {a::handle, a::offset}, opcode::seek},
       {verb::statx, "statx", {a::handle}, opcode::statx},
       {verb::fsync, "fsync", {a::handle}, opcode::fsync},
       {verb::fdatasync, "fdatasync", {a::handle}, opcode::fdatasync},
@@ -127,7 +130,7 @@ constexpr const verb_traits* find_verb(std::string_view name) noexcept {
   }
   return nullptr;
 }
-/// As the documentation and errors write it: "write(HANDLE, OFFSET, DATA)".
+/// As the documentation and errors write it: "write(HANDLE, [OFFSET,] DATA)".
 std::string usage(verb verb);
 
 /// Does it give a value to a handle that was declared without one?

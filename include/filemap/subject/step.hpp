@@ -25,6 +25,7 @@ struct instruction {
   verb what = verb::append;
   std::uint8_t operand = 0;
   std::uint8_t other = 0;  ///< of a `rename` the new name, of an `open` the name
+  bool moves_cursor = false;
 };
 
 /// "writer", or "P0" for a process that has no name.
@@ -81,8 +82,8 @@ enum class overtaking : std::uint8_t { no, yes, unknown };
 overtaking overtakes(const step& later, const step& earlier) noexcept;
 
 /// Which operations of a test conflict, so that their order can be seen: two on the same file of
-/// which one changes what the other looks at or changes (a sync looks at all of it), and two on the
-/// same name of which one moves or removes it.
+/// which one changes what the other looks at or changes (a sync looks at all of it), two on the
+/// same name of which one moves or removes it, and two that move the same cursor.
 class conflicts {
  public:
   explicit conflicts(const test& test);
@@ -91,14 +92,16 @@ class conflicts {
 
  private:
   using file_set = std::uint32_t;
-  static_assert(max_files <= 32);
+  static_assert(max_files <= 32 && max_handles <= 32);
   struct access {
     file_set looks = 0, changes = 0;               // what is in files
     file_set looks_at_names = 0, moves_names = 0;  // by what they are called
+    file_set cursors = 0;                          // by the handle that opened the description
   };
   access of(const instruction& instruction) const noexcept;
 
-  std::vector<file_set> files_of_;  // by handle: those that it may be open on
+  std::vector<file_set> files_of_;   // by handle: those that it may be open on
+  std::vector<file_set> cursor_of_;  // by handle
 };
 
 /// Calls `found(later, earlier, verdict)` for each pair of a round that conflicts and in which
