@@ -111,7 +111,9 @@ class Answers(Commands):
         link = os.path.join(self.files, "link")
         os.symlink(self.dir, link)
         search = ["--dir", link, "--explore", "--explore-limit", "3"]
-        run = self.end_of(self.start(*search, "--", "sh", "-c", NO_RACE, cwd=self.files, env=self.environment))
+        run = self.end_of(
+            self.start(*search, "--", "sh", "-c", NO_RACE, cwd=self.files, env=self.environment)
+        )
         self.assertRegex(run.text, r"(?m)^Files +\$TMPDIR/f$")
         self.assert_gone()
 

@@ -29,7 +29,10 @@ std::string folder_of(const std::string& path) { return path.substr(0, path.rfin
 
 bool makes_or_takes_a_name(const heard_call& call, const named_file& file) {
   if (file.what != effect::changes_name) return false;
-  return call.row->what != peculiarity::opens || !file.exists;
+  const bool is_first = &file == &call.first;
+  if (call.row->family == "rename") return !is_first || file.exists;
+  const bool makes = call.row->what == peculiarity::opens || call.exclusively || !is_first;
+  return makes ? !file.exists : file.exists;
 }
 
 void contention::touched::add(const touched& other) {
@@ -57,8 +60,8 @@ void contention::hear(const heard_call& call, bool alone) {
   };
   const auto touch = [&](touched& one, const named_file& file) {
     look_at_name(one);
-    const bool is_change = file.what == effect::changes_file || file.what == effect::changes_name ||
-                           file.what == effect::locks || call.truncates;
+    const bool is_change = file.what == effect::changes_file || file.what == effect::locks ||
+                           makes_or_takes_a_name(call, file) || call.truncates;
     one.changed = one.changed || is_change;
   };
   if (call.exclusively && is_watched(call.first)) paths_[call.first.path].is_new = true;
@@ -138,7 +141,7 @@ bool contention::end_run() {
   }
   for (const auto& [path, one] : paths_) more = learn(path, one) || more;
   for (const auto& [path, one] : paths_) {
-    if (one.is_new && learns_) once_new_.insert(path);
+    if (one.is_new) once_new_.insert(path);
   }
   return more;
 }

@@ -103,7 +103,7 @@ class contention {
 // What is in a folder is a thing of its own: who makes or takes a name in it changes it, and who
 // lists it looks at it. It is known by the folder's path with a slash behind it.
 std::string folder_of(const std::string& path);
-/// An open of a file that is there makes none.
+/// An open or a mkdir of what is there makes none, and an unlink of what is not takes none.
 bool makes_or_takes_a_name(const heard_call& call, const named_file& file);
 /// "/a/b" is below "/a" and below itself.
 bool is_below(std::string_view path, std::string_view folder);

@@ -32,6 +32,7 @@ heard_call call_by(caller who, std::string_view name, const std::string& path,
   call.row = &row_of(name);
   call.first.path = path;
   call.first.what = call.row->first;
+  call.exclusively = name == "mkdir";
   call.first.exists = call.first.is_regular = inode != 0;
   call.first.inode = inode;
   return call;
@@ -114,6 +115,16 @@ TEST(contention, is_not_of_a_folder_that_is_made_while_nobody_else_can_do_anythi
   EXPECT_EQ(runs.held_in(all), (held{false, false, false}));
 }
 
+// As mkdir -p does with each folder on the way.
+TEST(contention, is_not_of_a_folder_that_is_there_when_it_is_to_be_made) {
+  program runs;
+  runs.does(call_by(first, "mkdir", "/d", 7));
+  runs.does(call_by(second, "mkdir", "/d", 7));
+  runs.does(call_by(second, "openat", "/d/mine"));
+  contention all({});
+  EXPECT_EQ(runs.held_in(all), (held{false, false, false}));
+}
+
 TEST(contention, is_not_of_a_folder_that_one_makes_and_uses) {
   program runs;
   runs.does(call_by(first, "mkdir", "/d"));
@@ -166,6 +177,8 @@ TEST(contention, tells_of_what_is_shown_late_and_was_let_go) {
   runs.does(call_by(first, "mkdir", "/d"));
   runs.does(call_by(second, "openat", "/d/mine"));
   runs.run(all, holding::contended);
+  EXPECT_EQ(all.not_held(), std::set<std::string>{"/a"});
+  runs.run(all, holding::contended);  // only now it is clear that the folder's name is not drawn
   EXPECT_EQ(all.not_held(), (std::set<std::string>{"/a", "/d"}));
 }
 
