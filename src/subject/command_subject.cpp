@@ -265,8 +265,9 @@ nanoseconds command_subject::left_of(nanoseconds patience) const {
 }
 
 // Calls that came to be held at one rest come in an order that is the same in the next run, and
-// those that were held at an earlier one before them. Of threads that do the same the older one
-// comes first: which of them the kernel lets run first depends on how busy the machine is.
+// those that were held at an earlier one before them. Of threads that do the same the one comes
+// first that came first: those of a pool have taken what they do from one queue in its order,
+// whichever of them took what.
 void command_subject::name_what_is_held() {
   struct unnamed {
     const heard_call* call;
@@ -287,7 +288,7 @@ void command_subject::name_what_is_held() {
     const auto key = [](const unnamed& of) {
       return std::tuple(std::string_view(of.call->process_name), of.call->row->word,
                         std::string_view(of.file), of.call->size.value_or(0), of.thread,
-                        of.call->thread);
+                        of.call->number);
     };
     return key(one) < key(other);
   });
