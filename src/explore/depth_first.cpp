@@ -16,8 +16,8 @@ bool depth_first::begin() {
 std::size_t depth_first::choose(std::span<const candidate> held) {
   if (held.back().is_time()) held = held.first(held.size() - 1);
   alone_ = held.size() == 1;
-  if (alone_ && !is_asleep(held[0])) return 0;
   if (alone_) {
+    if (!is_asleep(held[0])) return 0;
     has_left_out_ = true;
     return give_up;
   }

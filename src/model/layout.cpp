@@ -112,7 +112,7 @@ void layout::add_statement(const test& test, const mode& mode, std::uint8_t proc
         verb == verb::append || (verb == verb::write && opened_as(test, added.handle).append);
     added.description = description_of(test, what.operand);
     added.at_cursor = what.at_cursor;
-    const bool by_appending = verb == verb::append && mode.engine != engine_kind::uring;
+    const bool by_appending = verb == verb::append && mode.appends_move_cursor();
     added.moves_cursor = is_at_cursor(what) || by_appending;
     added.syncs = is_write(verb) && opened_as(test, added.handle).dsync;
   }

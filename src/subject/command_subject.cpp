@@ -61,8 +61,9 @@ void command_subject::hear(const heard_call& call) {
   naps_.erase(call.thread);
   dozing_.erase(call.thread);
   // To ask takes a while, and matters only where a name of a folder may be made or taken.
-  const bool may_be_folder =
-      call.first.what == effect::changes_name && call.row->what != peculiarity::opens;
+  const bool changes =
+      makes_or_takes_a_name(call, call.first) || makes_or_takes_a_name(call, call.second);
+  const bool may_be_folder = changes && call.row->what != peculiarity::opens;
   contention_.hear(call, may_be_folder && supervisor_.is_alone(call.thread));
 }
 
@@ -483,10 +484,10 @@ executed_call command_subject::note(std::size_t which) {
   if (call.size.value_or(0) <= most) noted.size = call.size;
   const auto now = supervisor_.as_it_is_now(which);
   struct ::stat status {};
-  const auto by_fd =
-      fmt::format("/proc/{}/fd/{}", call.thread, static_cast<int>(call.arguments[0]));
-  const auto& path = call.first.by_descriptor ? by_fd : now.first.path;
-  if (::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode)) {
+  if (now.first.is_regular) {
+    noted.file_size = now.first.size;
+  } else if (now.first.is_link && ::stat(now.first.path.c_str(), &status) == 0 &&
+             S_ISREG(status.st_mode)) {  // of a link that is not followed its file's
     noted.file_size = static_cast<std::uint64_t>(status.st_size);
   }
   noted.touched = footprint_of(now);

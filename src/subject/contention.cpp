@@ -20,11 +20,6 @@ bool looks_at_end(const heard_call& call) {
 
 }  // namespace
 
-bool is_below(std::string_view path, std::string_view folder) {
-  return path.starts_with(folder) &&
-         (path.size() == folder.size() || folder == "/" || path[folder.size()] == '/');
-}
-
 std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
 
 bool makes_or_takes_a_name(const heard_call& call, const named_file& file) {
@@ -79,8 +74,9 @@ void contention::hear(const heard_call& call, bool alone) {
     }
     for (const auto& other : file->through) look_at_name(paths_[other]);
     if (!file->exists) continue;
-    touch(files_[{file->device, file->inode}], *file);
-    files_[{file->device, file->inode}].paths.insert(file->path);
+    auto& itself = files_[{file->device, file->inode}];
+    touch(itself, *file);
+    itself.paths.insert(file->path);
   }
 }
 
@@ -211,18 +207,10 @@ bool contention::is_changed(const named_file& file) const {
          (now != paths_.end() && now->second.changed);
 }
 
-std::vector<std::string> contention::changed_paths() const {
+std::vector<std::string> contention::paths_that_are(bool known_path::*so) const {
   std::vector<std::string> paths;
   for (const auto& [path, known] : known_) {
-    if (known.changed) paths.push_back(path);
-  }
-  return paths;
-}
-
-std::vector<std::string> contention::contended_paths() const {
-  std::vector<std::string> paths;
-  for (const auto& [path, known] : known_) {
-    if (known.contended) paths.push_back(path);
+    if (known.*so) paths.push_back(path);
   }
   return paths;
 }

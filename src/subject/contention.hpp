@@ -50,8 +50,10 @@ class contention {
   bool is_watched(const named_file& file) const;
   /// In a run before, or in this one until now.
   bool is_changed(const named_file& file) const;
-  std::vector<std::string> changed_paths() const;
-  std::vector<std::string> contended_paths() const;
+  std::vector<std::string> changed_paths() const { return paths_that_are(&known_path::changed); }
+  std::vector<std::string> contended_paths() const {
+    return paths_that_are(&known_path::contended);
+  }
   /// What runs since have shown to be like these, where some call on it was not held.
   const std::set<std::string>& not_held() const noexcept { return not_held_; }
   /// Names that lead to it, and are contended: of folders and symbolic links.
@@ -81,6 +83,7 @@ class contention {
 
   bool is_to_be_held(const heard_call& call, const named_file& file) const;
   bool is_drawn(const std::string& path) const;
+  std::vector<std::string> paths_that_are(bool known_path::*so) const;
   bool learn(const std::string& path, const touched& one);
   bool learn_ways();
 
@@ -105,7 +108,5 @@ class contention {
 std::string folder_of(const std::string& path);
 /// An open or a mkdir of what is there makes none, and an unlink of what is not takes none.
 bool makes_or_takes_a_name(const heard_call& call, const named_file& file);
-/// "/a/b" is below "/a" and below itself.
-bool is_below(std::string_view path, std::string_view folder);
 
 }  // namespace filemap

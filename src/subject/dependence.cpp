@@ -70,7 +70,7 @@ class dependence::analysis {
         early_(mode.when == acknowledgement::write_behind),
         seeks_(mode.seeks()),
         at_once_(mode.engine == engine_kind::sync),
-        appends_move_cursor_(mode.engine != engine_kind::uring),
+        appends_move_cursor_(mode.appends_move_cursor()),
         files_(test.handles.size()),
         is_shared_(test.handles.size()) {
     look_at_all();
@@ -233,7 +233,7 @@ class dependence::analysis {
            !is_at_cursor(statement) && !goes_past(process, at);
   }
 
-  // The bit of the one that it moves. A ring appends at an offset, which moves none.
+  // The bit of the one that it moves.
   std::uint64_t cursor_of(std::size_t process, std::size_t at) const {
     const auto& statement = statement_at(process, at);
     const bool moves = is_at_cursor(statement) || seeks(process, at) ||

@@ -313,9 +313,8 @@ step& round::begin_step(std::size_t process, const statement& what) {
   return step;
 }
 
-// A ring appends at an offset.
 bool round::moves_cursor(const statement& what) const noexcept {
-  const bool by_appending = what.what == verb::append && setup_.mode.engine != engine_kind::uring;
+  const bool by_appending = what.what == verb::append && setup_.mode.appends_move_cursor();
   const bool by_seeking = setup_.mode.seeks() && !what.relative &&
                           (what.what == verb::write || what.what == verb::read);
   return is_at_cursor(what) || by_appending || by_seeking;

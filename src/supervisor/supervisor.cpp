@@ -37,6 +37,7 @@ void look_up(named_file& file, const struct ::stat& status) {
   file.is_link = S_ISLNK(status.st_mode);
   file.device = status.st_dev;
   file.inode = status.st_ino;
+  file.size = static_cast<std::uint64_t>(status.st_size);
 }
 
 // What was opened with O_TMPFILE is told as "/tmp/#123", by its inode, which is another one in each

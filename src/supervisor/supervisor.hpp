@@ -60,6 +60,7 @@ struct named_file {
   bool is_link = false;  ///< symbolic, and not followed
   std::uint64_t device = 0;
   std::uint64_t inode = 0;
+  std::uint64_t size = 0;
   effect what = effect::nothing;  ///< what the call does to it
 };
 

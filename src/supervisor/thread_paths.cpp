@@ -41,11 +41,6 @@ std::string followed(const std::string& link_below_proc) {
   return without_deleted(target_of(AT_FDCWD, link_below_proc.c_str()));
 }
 
-// "/a" and "/a/b", but not "/ab", are in "/a".
-bool is_in(std::string_view path, std::string_view folder) {
-  return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
-}
-
 // As /proc/TID/fd has it.
 std::array<char, 16> link_named(int fd) {
   std::array<char, 16> name{};
@@ -78,7 +73,7 @@ class path_resolution {
   // From now on relative paths begin there. What is outside of its root is not kept from it.
   void begin_in(std::string folder) {
     begin_ = std::move(folder);
-    if (is_in(begin_, root_)) {
+    if (is_below(begin_, root_)) {
       begin_.erase(0, root_.size());
     } else {
       root_.clear();
@@ -110,7 +105,7 @@ class path_resolution {
 
   std::string as_written(std::string path) const {
     if (path.front() != '/') path.insert(0, begin_ + '/');
-    const bool begins_at_link = is_in(path, begin_) && is_in(begin_, thread_);
+    const bool begins_at_link = is_below(path, begin_) && is_below(begin_, thread_);
     if (!begins_at_link) return without_dots(root_ + path);
     const auto begin = followed(begin_);
     return begin.empty() ? "" : without_dots(begin + path.substr(begin_.size()));
@@ -127,7 +122,7 @@ class path_resolution {
     for (const auto& [ours, its] :
          {std::pair("/proc/self", thread_), std::pair("/proc/thread-self", thread_),
           std::pair("/dev/fd", thread_ + "/fd")}) {
-      if (is_in(path, ours)) return path.replace(0, std::string_view(ours).size(), its);
+      if (is_below(path, ours)) return path.replace(0, std::string_view(ours).size(), its);
     }
     return path;
   }
@@ -148,7 +143,7 @@ class path_resolution {
     // A link to "/proc/self/fd" has led to ours.
     if (real.starts_with("/proc/")) {
       const auto ours = fmt::format("/proc/{}", ::getpid());
-      if (ours != thread_ && is_in(real, ours)) return open(thread_ + real.substr(ours.size()));
+      if (ours != thread_ && is_below(real, ours)) return open(thread_ + real.substr(ours.size()));
     }
     return {std::move(fd), std::move(real)};
   }
@@ -199,7 +194,7 @@ resolved_path resolve(pid_t thread, int dirfd, std::uint64_t address, last_link 
     path = target_of(place.folder.fd.get(), place.name.c_str());
     if (path.empty()) return resolved;
     resolved.through.push_back(resolved.path);
-    if (is_in(place.folder.path, "/proc")) {
+    if (is_below(place.folder.path, "/proc")) {
       // What such a link says is for people, and need be no path: the kernel follows another way.
       resolved.status = status_of(0);
       if (path.front() == '/') resolved.path = without_deleted(std::move(path));
@@ -207,6 +202,11 @@ resolved_path resolve(pid_t thread, int dirfd, std::uint64_t address, last_link 
     }
     resolution.begin_in(place.folder.path);
   }
+}
+
+bool is_below(std::string_view path, std::string_view folder) noexcept {
+  return path.starts_with(folder) &&
+         (path.size() == folder.size() || folder == "/" || path[folder.size()] == '/');
 }
 
 std::string without_dots(const std::string& path) {

@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <vector>
@@ -54,6 +55,9 @@ struct resolved_path {
 };
 /// Of the path that stands at the address. `dirfd` may be AT_FDCWD.
 resolved_path resolve(pid_t thread, int dirfd, std::uint64_t address, last_link link);
+
+/// "/a/b" is below "/a" and below itself, and "/ab" is not.
+bool is_below(std::string_view path, std::string_view folder) noexcept;
 
 /// "/a/../b//c" is "/b/c".
 std::string without_dots(const std::string& path);

@@ -29,6 +29,8 @@ struct mode {
   }
   /// Is a read or write at an offset a seek, and then one at the cursor? (Not past its handle.)
   bool seeks() const noexcept { return when == acknowledgement::write_behind && behind.seeks; }
+  /// Does an append set the cursor behind it? write(2) does; a ring appends at an offset.
+  bool appends_move_cursor() const noexcept { return engine != engine_kind::uring; }
   /// The same with a flush; its name says so.
   mode with_flush() const;
 
