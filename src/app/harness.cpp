@@ -92,7 +92,7 @@ struct harness::contestant {
   litmus::mode_result without_session;  // why there is none
   std::filesystem::path dir;
   std::unique_ptr<engine> own_engine;
-  std::unique_ptr<litmus::session> session;
+  std::unique_ptr<litmus::runner> session;
   nanoseconds spent{0};  // with making and removing files
 
   std::uint64_t rounds() const { return session->result().rounds; }

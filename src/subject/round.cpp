@@ -24,7 +24,6 @@
 #include <new>
 #include <numeric>
 #include <random>
-#include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
 #include <utility>
@@ -44,19 +43,6 @@ T at_once(task<T> task) {
   return task.result();
 }
 
-void write_all_at_once(const unique_fd& fd, const contents& what, const patterns& bytes,
-                       const std::string& name) {
-  for (const auto& slice : what.slices()) {
-    auto rest = bytes.bytes(slice);
-    while (!rest.empty()) {
-      const auto written = ::write(fd.get(), rest.data(), rest.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) throw std::system_error(errno, std::generic_category(), "write " + name);
-      rest = rest.subspan(static_cast<std::size_t>(written));
-    }
-  }
-}
-
 }  // namespace
 
 // --- what rounds share
@@ -70,7 +56,6 @@ round_setup::round_setup(filemap::engine& engine, const litmus::test& test,
       dir(std::move(dir)),
       direct(direct),
       keep_before(keep_before),
-      dir_fd(open_file(this->dir, O_PATH | O_DIRECTORY)),
       observed(observed_by(this->test)),
       checks(checks_itself(this->test)),
       judge(std::make_unique<litmus::judge>(this->test, std::move(model))) {
@@ -80,105 +65,38 @@ round_setup::round_setup(filemap::engine& engine, const litmus::test& test,
 // --- files
 
 round_files::round_files(const round_setup& setup, std::size_t index, const patterns& bytes)
-    : setup_(&setup), handles_(setup.test.handles.size()) {
-  for (const auto& file : setup.test.files) {
-    names_.push_back(std::to_string(index) + '.' + file.name);
-  }
-  owned_.resize(handles_.size());
-  try {
-    make_files(bytes);
-    for (std::size_t i = 0; i < handles_.size(); ++i) {
-      const auto& declared = setup.test.handles[i];
-      switch (declared.from) {
-        case handle_origin::open:
-          open_handle(i, make_file(setup.engine, open(declared.source, flags_of(i)),
-                                   setup.mode.when, setup.mode.behind));
-          break;
-        case handle_origin::clone:
-          open_handle(i, at_once(handles_[declared.source]->clone()));
-          break;
-        case handle_origin::same:
-          handles_[i] = handles_[declared.source];
-          break;
-        case handle_origin::later:
-          break;
-      }
+    : setup_(&setup),
+      named_(setup.test, setup.dir, index),
+      owned_(setup.test.handles.size()),
+      handles_(setup.test.handles.size()) {
+  named_.make(bytes);
+  for (std::size_t i = 0; i < handles_.size(); ++i) {
+    const auto& declared = setup.test.handles[i];
+    switch (declared.from) {
+      case handle_origin::open:
+        open_handle(i, make_file(setup.engine, named_.open(declared.source, flags_of(i)),
+                                 setup.mode.when, setup.mode.behind));
+        break;
+      case handle_origin::clone:
+        open_handle(i, at_once(handles_[declared.source]->clone()));
+        break;
+      case handle_origin::same:
+        handles_[i] = handles_[declared.source];
+        break;
+      case handle_origin::later:
+        break;
     }
-  } catch (...) {
-    remove_names();
-    throw;
   }
-}
-
-round_files::~round_files() {
-  if (!names_.empty()) remove_names();  // or it has been moved from
 }
 
 void round_files::reset(const patterns& bytes) {
-  make_files(bytes);
+  named_.make(bytes);
   if (!uses_cursor(setup_->test)) return;
   for (const auto& handle : owned_) {
     if (handle != nullptr && ::lseek(handle->fd(), 0, SEEK_SET) < 0) {
       throw std::system_error(errno, std::generic_category(), "lseek");
     }
   }
-}
-
-void round_files::make_files(const patterns& bytes) {
-  for (std::size_t i = 0; i < names_.size(); ++i) {
-    const auto& declared = setup_->test.files[i];
-    if (!declared.exists) continue;
-    const auto fd = open(i, O_RDWR | O_CREAT | O_TRUNC);
-    write_all_at_once(fd, declared.initial, bytes, names_[i]);
-  }
-}
-
-void round_files::look(std::size_t file, const observed_fields::fields& wanted,
-                       round_evidence::file_evidence& into) const {
-  const auto fail = [&](const char* call) {
-    throw std::system_error(errno, std::generic_category(),
-                            call + (' ' + (setup_->dir / names_[file]).string()));
-  };
-  into.exists = false;
-  into.size = 0;
-  into.data.clear();
-  const unique_fd fd{::openat(setup_->dir_fd.get(), name(file), O_RDONLY | O_CLOEXEC)};
-  if (!fd) {
-    if (errno != ENOENT) fail("open");
-    return;
-  }
-  into.exists = true;
-  struct stat status {};
-  if (::fstat(fd.get(), &status) != 0) fail("fstat");
-  into.size = static_cast<std::uint64_t>(status.st_size);
-  if (!wanted.data) return;
-  into.data.resize(into.size);
-  std::size_t have = 0;
-  while (have < into.data.size()) {
-    const auto got = ::read(fd.get(), into.data.data() + have, into.data.size() - have);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail("read");
-    if (got == 0) break;
-    have += static_cast<std::size_t>(got);
-  }
-  into.data.resize(have);
-  into.size = have;
-}
-
-void round_files::remove_names() noexcept {
-  for (const auto& name : names_) ::unlinkat(setup_->dir_fd.get(), name.c_str(), 0);
-}
-
-unique_fd round_files::open(std::size_t file, int flags) const {
-  unique_fd fd{::openat(setup_->dir_fd.get(), name(file), flags | O_CLOEXEC, 0644)};
-  if (fd) return fd;
-  const int error = errno;
-  if (error == EINVAL && (flags & O_DIRECT) != 0) {
-    throw unsupported("the filesystem of " + setup_->dir.string() +
-                      " does not take O_DIRECT; choose another --dir or leave --direct out");
-  }
-  throw std::system_error(error, std::generic_category(),
-                          "open " + (setup_->dir / names_[file]).string());
 }
 
 void round_files::open_handle(std::size_t index, std::unique_ptr<file> opened) noexcept {
@@ -378,7 +296,7 @@ void round::look(const round_files& files) {
   }
   for (std::size_t i = 0; i < test.files.size(); ++i) {
     const auto& seen = setup_.observed.files[i];
-    if (seen.size || seen.data) files.look(i, seen, evidence_.files[i]);
+    if (seen.size || seen.data) files.named().look(i, seen, evidence_.files[i]);
   }
 }
 
@@ -402,7 +320,7 @@ void round::refuse_what_is_missing(const observation& failed) const {
   if (!lacks && !(failed.error == EINVAL && is_direct)) return;
   throw unsupported(std::string(to_string(failed.failed)) + ": " +
                     std::generic_category().message(failed.error) + " on the filesystem of " +
-                    setup_.dir.string() +
+                    setup_.dir.path.string() +
                     (lacks ? "; choose another --dir"
                            : "; O_DIRECT may ask for a larger alignment there: choose another "
                              "--dir, or larger sizes"));
@@ -459,12 +377,13 @@ io_request round::request_of(const round_files& files, std::size_t process, cons
     case verb::close:
       return io_request::close(descriptor());
     case verb::open:
-      return io_request::open(directory, files.name(what.other), files.flags_of(what.operand));
+      return io_request::open(directory, files.named().name(what.other),
+                              files.flags_of(what.operand));
     case verb::rename:
-      return io_request::rename(directory, files.name(what.operand), directory,
-                                files.name(what.other));
+      return io_request::rename(directory, files.named().name(what.operand), directory,
+                                files.named().name(what.other));
     case verb::unlink:
-      return io_request::unlink(directory, files.name(what.operand));
+      return io_request::unlink(directory, files.named().name(what.operand));
     default:
       assert(false && "no operation");
       return io_request::nop();

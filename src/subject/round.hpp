@@ -11,6 +11,7 @@
 #include "filemap/subject/step.hpp"
 
 #include "judge.hpp"
+#include "named_files.hpp"
 #include "patterns.hpp"
 #include "process_gate.hpp"
 
@@ -36,10 +37,9 @@ struct round_setup {
   filemap::engine& engine;
   const litmus::test test;  ///< with the mode's flushes in it
   const litmus::mode mode;
-  const std::filesystem::path dir;
+  const round_directory dir;
   const bool direct;
   const bool keep_before;  ///< the bytes of the round before, to recognise them in a reused file
-  const unique_fd dir_fd;
   const observed_fields observed;
   const bool checks;  ///< its outcome is what its `check` says, and not a state
   const std::unique_ptr<litmus::judge> judge;
@@ -50,15 +50,12 @@ struct round_setup {
 class round_files {
  public:
   /// Makes the files with what is in them at first, named after `index`. Throws std::system_error,
-  /// or `unsupported` where the filesystem does not take O_DIRECT; nothing is left then.
+  /// or `unsupported` where the filesystem does not take O_DIRECT; nothing is left then. Who is
+  /// destroyed closes the handles and removes the names.
   round_files(const round_setup& setup, std::size_t index, const patterns& bytes);
-  round_files(round_files&&) noexcept = default;
-  round_files& operator=(round_files&&) = delete;
-  /// Closes the handles and removes the names.
-  ~round_files();
 
   /// Removes the names at once, where the handles must not be closed.
-  void remove_names() noexcept;
+  void remove_names() noexcept { named_.remove(); }
   /// Makes the files and the cursors what they were at first, for another round.
   void reset(const patterns& bytes);
 
@@ -70,22 +67,14 @@ class round_files {
   /// Every handle that there is, also those that are detached.
   std::span<const std::unique_ptr<file>> owned() const noexcept { return owned_; }
 
-  const char* name(std::size_t file) const noexcept { return names_[file].c_str(); }
-  int directory() const noexcept { return setup_->dir_fd.get(); }
+  const named_files& named() const noexcept { return named_; }
+  int directory() const noexcept { return setup_->dir.fd.get(); }
   /// open(2)'s flags for a handle, but for O_CREAT and O_CLOEXEC.
   int flags_of(std::size_t handle) const noexcept;
 
-  /// What stands under a name now: its size, and its bytes if those are wanted. Throws
-  /// std::system_error when that cannot be known.
-  void look(std::size_t file, const observed_fields::fields& wanted,
-            round_evidence::file_evidence& into) const;
-
  private:
-  void make_files(const patterns& bytes);
-  unique_fd open(std::size_t file, int flags) const;
-
   const round_setup* setup_;
-  std::vector<std::string> names_;            // by file
+  named_files named_;
   std::vector<std::unique_ptr<file>> owned_;  // by handle, empty for `same`; then the detached
   std::vector<file*> handles_;
 };

@@ -17,13 +17,13 @@
 #include "filemap/litmus/experiment.hpp"
 
 #include "round.hpp"
+#include "tally.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <exception>
 #include <new>
 #include <optional>
-#include <set>
 #include <span>
 #include <system_error>
 #include <utility>
@@ -69,7 +69,7 @@ std::uint64_t mode_result::unexpected_count() const noexcept {
 
 struct session::shared {
   round_setup setup;
-  conflicts conflict;
+  tally sum;
   patterns bytes;                 // of the rounds whose files are being made
   std::vector<round_files> kept;  // with reuse_file: one a lane
 };
@@ -111,7 +111,7 @@ session::session(engine& engine, const test& test, const mode& mode, std::filesy
   }
   shared_.reset(new shared{
       {engine, test, mode, std::move(dir), std::move(judging), options.direct, options.reuse_file},
-      conflicts(test),
+      tally(result_, test, options_.traces),
       patterns(test),
       {}});
   batch_size();  // or there is no use in opening anything
@@ -173,7 +173,7 @@ void session::run(std::uint64_t rounds, nanoseconds at_most) noexcept {
     const auto now = clock::now();
     deadline_ = at_most < instant::max() - now ? now + at_most : instant::max();
     while (rounds > 0 && !over(next_round_)) rounds -= run_next(rounds);
-    summarise();
+    shared_->sum.summarise();
   } catch (...) {
     fail(std::current_exception());
   }
@@ -286,7 +286,6 @@ task<> session::run_rounds(std::size_t index, batch& batch) {
     co_await lane.round.run(files);
     lane.running = false;
     if (has_waited_enough()) co_return;  // to look at what all lanes have may take seconds
-    compare(lane);
     judge(lane);
     account(lane);
   }
@@ -325,68 +324,20 @@ bool session::takes_too_long(const batch& batch, const lane& lane, instant now) 
 
 // With what the condition asks about, and with what the model allows. A round in which the
 // environment has failed is no outcome of the test.
-void session::compare(lane& lane) {
+void session::judge(lane& lane) {
   const auto judged = lane.round.judged();
-  lane.seen = judged.failure ? *judged.failure : lane.round.seen();
-  if (judged.failure || shared_->setup.checks) return;
-  auto& line = result_.states[judged.state];
-  line.counts = judged.counts;
-  line.allowed = judged.stands == judgement::standing::allowed;
-  line.judged = judged.stands != judgement::standing::not_judged;
-  ++line.rounds;
-  if (line.counts) lane.seen.what = outcome::witness;
-}
-
-void session::judge(const lane& lane) {
-  if (lane.seen.what != outcome::ok) return;
-  std::set<std::pair<verb, verb>> pairs;  // one append of several may be enough for a round
-  bool unknown = false;
-  each_overtaking(lane.round.steps(), shared_->conflict,
-                  [&](const step& later, const step& earlier, overtaking verdict) {
-                    unknown = unknown || verdict == overtaking::unknown;
-                    if (verdict == overtaking::yes) {
-                      pairs.insert({later.what.what, earlier.what.what});
-                    }
-                  });
-  for (const auto& pair : pairs) ++result_.hazards.pairs[pair];
-  if (!pairs.empty()) {
-    ++result_.hazards.rounds;
-    if (result_.hazardous.empty()) result_.hazardous.push_back(trace_of(lane));
-  } else if (unknown) {
-    ++result_.hazards.unknown;
-  }
+  lane.seen = shared_->setup.checks ? judged.failure.value_or(lane.round.seen())
+                                    : shared_->sum.count_state(judged);
+  shared_->sum.look_for_overtaking(ended(lane));
 }
 
 void session::account(const lane& lane) {
-  const auto& seen = lane.seen;
-  ++result_.rounds;
-  ++result_.outcomes[static_cast<std::size_t>(seen.what)];
-  auto& line = result_.histogram[seen.label()];
-  if (line.rounds++ == 0) line.first = seen;
-  if (seen.what == outcome::error) failed_ = true;
-  if (is_violation(seen.what) && result_.violations.size() < options_.traces) {
-    result_.violations.push_back(trace_of(lane));
-  }
-  for (const auto& step : lane.round.steps()) {
-    const auto what = step.what.what;
-    if (!is_file_operation(what) && what != verb::flush) continue;
-    if (const auto latency = step.latency()) {
-      latency_[what].record(*latency);
-    }
-    if (what == verb::append && step.began() && step.io.returned >= step.io.submitted) {
-      append_executed_.record(step.io.returned - step.io.submitted);
-    }
-  }
+  shared_->sum.add(ended(lane));
+  if (lane.seen.what == outcome::error) failed_ = true;
 }
 
-void session::summarise() {
-  for (const auto& [what, latency] : latency_) result_.latency[what] = latency.summary();
-  result_.append_executed = append_executed_.summary();
-}
-
-round_trace session::trace_of(const lane& lane) {
-  const auto steps = lane.round.steps();
-  return {lane.round.number(), lane.seen, lane.started, {steps.begin(), steps.end()}};
+ended_round session::ended(const lane& lane) {
+  return {lane.round.number(), lane.started, lane.round.steps(), lane.seen};
 }
 
 void session::give_up(lane& lane) {

@@ -107,39 +107,53 @@ struct session_options {
   const std::atomic<bool>* interrupt = nullptr;
 };
 
-/// Runs rounds of one test in one mode on one engine and adds them up.
+struct ended_round;
+
+/// Whoever runs rounds of one test in one mode, and adds them up.
+class runner {
+ public:
+  runner() = default;
+  runner(const runner&) = delete;
+  runner& operator=(const runner&) = delete;
+  virtual ~runner() = default;
+
+  /// Runs `rounds` more, or fewer when `finished()` becomes true or `at_most` has passed, if that
+  /// is not before the first round. What fails on the way is a result as well:
+  /// `mode_result::failure`, or `cannot_run`.
+  virtual void run(std::uint64_t rounds, nanoseconds at_most) noexcept = 0;
+
+  /// Nothing more can or should be run: it was interrupted, a violation was to stop it, something
+  /// failed, or a round hangs.
+  virtual bool finished() const noexcept = 0;
+
+  /// Something of a round is still in flight: after a hang, an interrupt that a round did not obey,
+  /// or a failure of the engine. What it waits for may never come, so the runner and its engine
+  /// must not be destroyed: report and end the process.
+  virtual bool abandoned() const noexcept = 0;
+
+  virtual const mode_result& result() const noexcept = 0;
+
+  /// A round did not end within `round_timeout`, counted while the process was running.
+  bool hangs() const noexcept { return result().count(outcome::hang) > 0; }
+};
+
+/// Runs rounds on an engine.
 ///
 /// A round is independent of the others: it has files of its own and a task for each process, and
 /// `lanes` of them share the engine. Files are made and removed between batches, outside the
 /// measured time.
-class session {
+class session final : public runner {
  public:
   /// `dir` is an existing directory that belongs to the session. Throws std::system_error, or
   /// `unsupported` when the filesystem there does not take O_DIRECT.
   session(engine& engine, const test& test, const mode& mode, std::filesystem::path dir,
           const session_options& options);
-  session(const session&) = delete;
-  session& operator=(const session&) = delete;
-  ~session();
+  ~session() override;
 
-  /// Runs `rounds` more, or fewer when `finished()` becomes true or `at_most` has passed, if that
-  /// is not before the session's first round. What fails on the way is a result as well:
-  /// `mode_result::failure`, or `cannot_run`.
-  void run(std::uint64_t rounds, nanoseconds at_most = nanoseconds::max()) noexcept;
-
-  /// Nothing more can or should be run: it was interrupted, a violation was to stop it, something
-  /// failed, or a round hangs.
-  bool finished() const noexcept;
-
-  /// A round did not end within `round_timeout`, counted while the process was running.
-  bool hangs() const noexcept { return result_.count(outcome::hang) > 0; }
-
-  /// Something of a round is still in flight: after a hang, an interrupt that a round did not obey,
-  /// or a failure of the engine. What it waits for may never come, so the session and its engine
-  /// must not be destroyed: report and end the process.
-  bool abandoned() const noexcept { return abandoned_; }
-
-  const mode_result& result() const noexcept { return result_; }
+  void run(std::uint64_t rounds, nanoseconds at_most = nanoseconds::max()) noexcept override;
+  bool finished() const noexcept override;
+  bool abandoned() const noexcept override { return abandoned_; }
+  const mode_result& result() const noexcept override { return result_; }
 
  private:
   struct shared;
@@ -159,20 +173,16 @@ class session {
   task<> run_rounds(std::size_t index, batch& batch);
   task<> watch(batch& batch);
   bool takes_too_long(const batch& batch, const lane& lane, instant now) const noexcept;
-  void compare(lane& lane);
-  void judge(const lane& lane);
+  void judge(lane& lane);
   void account(const lane& lane);
-  void summarise();
   void give_up(lane& lane);
   void fail(const std::exception_ptr& thrown) noexcept;
   void note(const std::exception_ptr& thrown);
-  static round_trace trace_of(const lane& lane);
+  static ended_round ended(const lane& lane);
 
   engine& engine_;
   const session_options options_;
   mode_result result_;
-  std::map<verb, latency_histogram> latency_;
-  latency_histogram append_executed_;
   std::unique_ptr<shared> shared_;
   std::vector<std::unique_ptr<lane>> lanes_;
   std::uint64_t next_round_ = 0;

@@ -48,6 +48,8 @@ struct step {
   /// Of a batch: the process went on to the next member as soon as this one was submitted.
   bool batched = false;
   bool grouped = false;  ///< submitted with others: `returned` is when the last of them had
+  /// `io` is what the process saw of the operation, as nothing else is known of it: a driver's.
+  bool as_called = false;
 
   /// How long the process waited for it; of a member of a group, until it had returned itself.
   /// Nothing where that is not known, as of what never began or by a clock that went back.
