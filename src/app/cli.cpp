@@ -219,8 +219,19 @@ std::vector<litmus::mode> every_mode() {
 }
 
 std::vector<litmus::mode> modes_of(const command_line& line) {
-  if (line.compare) return modes_to_compare();
   auto modes = line.options.modes;
+  if (line.compare) {
+    const auto built_in = std::find_if(modes.begin(), modes.end(), [](const auto& mode) {
+      return mode.engine != litmus::engine_kind::driver;
+    });
+    if (built_in != modes.end()) {
+      refuse(fmt::format("--mode {}: --compare has it; beside that it takes drivers, NAME=COMMAND",
+                         built_in->name));
+    }
+    auto all = modes_to_compare();
+    all.insert(all.end(), modes.begin(), modes.end());
+    return all;
+  }
   if (modes.empty()) {
     const bool all = line.options.what == activity::model_only && !line.flush;
     modes = all ? every_mode() : std::vector{*litmus::find_mode("uring")};
@@ -297,6 +308,17 @@ void load_tests(options& options) {
                       "the file of another lane; leave it out",
                       argument));
     }
+  }
+}
+
+void refuse_what_no_driver_does(const options& options) {
+  if (options.what != activity::explore && options.what != activity::replay) return;
+  for (const auto& mode : options.modes) {
+    if (mode.engine != litmus::engine_kind::driver) continue;
+    refuse(
+        fmt::format("--mode {}: a driver runs rounds, and its schedules are not searched; leave "
+                    "out what asks for a schedule, or the driver",
+                    mode.name));
   }
 }
 
@@ -407,6 +429,8 @@ std::optional<options> parse_command_line(std::span<const char* const> argv, std
   if (options.duration && find(given, "--iterations") == nullptr) options.iterations = 0;
   if (options.dir.empty()) options.dir = default_directory();
   options.modes = modes_of(line);
+  options.compares = line.compare;
+  refuse_what_no_driver_does(options);
   refuse_what_no_mode_needs(given, options.modes);
   understand_experiment(options, find(given, "--size") != nullptr);
   understand_output(options);

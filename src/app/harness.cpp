@@ -5,6 +5,7 @@
 
 #include "advice.hpp"
 #include "base/units.hpp"
+#include "subject/driver_session.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -41,6 +42,8 @@ std::unique_ptr<engine> make_engine(const litmus::mode& mode, const options& ask
     case litmus::engine_kind::sync:
       made = make_sync_engine();
       break;
+    case litmus::engine_kind::driver:
+      return nullptr;  // what it executes with is its own
   }
   std::vector<stall> stalls;
   for (const auto& option : asked.stalls) {
@@ -79,7 +82,8 @@ void note_failure(run_result& run, const options& asked) {
   for (const auto& mode : run.modes) {
     if (!run.failure.empty()) return;
     if (mode.cannot_run.empty() || mode.engine.name.empty()) continue;
-    run.failure = mode.cannot_run;
+    const bool is_driver = mode.mode.engine == litmus::engine_kind::driver;
+    run.failure = (is_driver ? mode.mode.name + ": " : "") + mode.cannot_run;
     run.cannot_run = true;
   }
 }
@@ -141,11 +145,12 @@ struct harness::contestant {
   }
 };
 
-harness::harness(const options& asked, const work_directory& directory,
+harness::harness(const options& asked, const work_directory& directory, drivers& drivers,
                  const std::atomic<bool>& interrupt, progress& progress)
     : asked_(asked),
       settings_(std::make_shared<const run_settings>(asked.settings())),
       directory_(directory),
+      drivers_(drivers),
       interrupt_(interrupt),
       progress_(progress),
       host_(inspect_host()),
@@ -174,8 +179,13 @@ void harness::begin(const litmus::test& test, contestant& contestant) const {
   options.traces = asked_.traces();
   options.max_open_files = open_files_for_one(test);
   options.interrupt = &interrupt_;
-  contestant.own_engine = make_engine(contestant.mode, asked_);
   contestant.dir = directory_.subdirectory(contestant.mode.name);
+  if (contestant.mode.engine == litmus::engine_kind::driver) {
+    contestant.session = std::make_unique<litmus::driver_session>(
+        drivers_.of(contestant.mode), test, contestant.mode, contestant.dir, options);
+    return;
+  }
+  contestant.own_engine = make_engine(contestant.mode, asked_);
   contestant.session = std::make_unique<litmus::session>(*contestant.own_engine, test,
                                                          contestant.mode, contestant.dir, options);
 }
@@ -191,6 +201,11 @@ harness::contestant harness::make_contestant(const litmus::test& test,
     made.without_session.cannot_run = error.what();
     spdlog::info("{} cannot run: {}", mode.name, error.what());
     return made;
+  } catch (const litmus::driver_failed& error) {
+    made.without_session.cannot_run = error.what();
+    made.without_session.engine.name = mode.command;  // a failure, and no lack
+    drivers_.end(mode);
+    return made;
   } catch (const std::system_error& error) {
     made.without_session.failure = {error.what(), error.code().value()};
     return made;
@@ -198,7 +213,7 @@ harness::contestant harness::make_contestant(const litmus::test& test,
     made.without_session.failure = {"out of memory", ENOMEM};
     return made;
   }
-  const auto traits = made.own_engine->traits();
+  const auto& traits = made.session->result().engine;
   spdlog::info("{}: engine {}, features [{}], substituted [{}]", mode.name, traits.name,
                fmt::join(traits.features, " "), fmt::join(traits.substitutions, "; "));
   return made;
@@ -243,8 +258,10 @@ void harness::finish(contestant& contestant, run_result& run) const {
     static_cast<void>(contestant.own_engine.release());
     return;
   }
+  const bool has_failed = !result.cannot_run.empty() || contestant.session->hangs();
   contestant.session.reset();
   contestant.own_engine.reset();
+  if (has_failed) drivers_.end(contestant.mode);
   std::error_code later;  // whatever is left goes with the whole directory
   std::filesystem::remove_all(contestant.dir, later);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "drivers.hpp"
 #include "options.hpp"
 #include "progress.hpp"
 #include "report/report.hpp"
@@ -15,8 +16,8 @@ namespace filemap {
 /// another order, so that drift of the machine is not mistaken for a difference between modes.
 class harness {
  public:
-  harness(const options& asked, const work_directory& directory, const std::atomic<bool>& interrupt,
-          progress& progress);
+  harness(const options& asked, const work_directory& directory, drivers& drivers,
+          const std::atomic<bool>& interrupt, progress& progress);
   harness(const harness&) = delete;
   harness& operator=(const harness&) = delete;
 
@@ -38,6 +39,7 @@ class harness {
   const options& asked_;
   const std::shared_ptr<const run_settings> settings_;  // of all results
   const work_directory& directory_;
+  drivers& drivers_;
   const std::atomic<bool>& interrupt_;
   progress& progress_;
   const host_info host_;

@@ -7,6 +7,7 @@
 #include "base/units.hpp"
 #include "cli.hpp"
 #include "commands.hpp"
+#include "drivers.hpp"
 #include "explore.hpp"
 #include "find_tests.hpp"
 #include "harness.hpp"
@@ -105,7 +106,12 @@ int check_tests(const options& asked) {
   return status;
 }
 
-int tell_model(const options& asked) {
+int tell_model(options asked) {
+  drivers drivers(asked, asked.dir, interrupted());
+  take_claims(asked, drivers);
+  for (const auto& mode : asked.modes) {
+    if (mode.engine == litmus::engine_kind::driver) drivers.of(mode);  // or it has claimed nothing
+  }
   for (const auto& test : asked.tests) {
     std::vector<modelled> modes;
     for (const auto& mode : asked.modes) {
@@ -161,11 +167,13 @@ output_files open_outputs(const options& asked) {
 }
 
 // The tests that were named, or the experiment.
-std::vector<run_result> run_all(const options& asked, const work_directory& directory) {
+std::vector<run_result> run_all(options asked, const work_directory& directory) {
+  drivers drivers(asked, directory.path(), interrupted());
+  take_claims(asked, drivers);
   const auto tests =
       asked.tests.empty() ? std::vector{litmus::tokio_4796(asked.experiment)} : asked.tests;
   progress progress(asked.progress);
-  harness harness(asked, directory, interrupted(), progress);
+  harness harness(asked, directory, drivers, interrupted(), progress);
   std::vector<run_result> results;
   for (const auto& test : tests) {
     results.push_back(harness.run(test));
@@ -305,6 +313,8 @@ int main(int argc, char** argv) {
   } catch (const litmus::parse_error& error) {
     return complain(error);
   } catch (const unsupported& error) {
+    return complain(error.what(), exit_cannot_run);
+  } catch (const litmus::driver_failed& error) {
     return complain(error.what(), exit_cannot_run);
   } catch (const std::bad_alloc&) {
     return complain("out of memory; use a smaller --size or fewer --writes or --lanes",

@@ -3,6 +3,8 @@
 
 #include "option_table.hpp"
 
+#include "filemap/litmus/catalogue.hpp"
+
 #include "base/units.hpp"
 
 #include <algorithm>
@@ -108,11 +110,37 @@ kernel_version ceiling(const std::string& text) {
   refuse_value("what the ring uses did not change with that version; name one of these: " + known);
 }
 
+// NAME=COMMAND, or NAME+flush=COMMAND.
+litmus::mode driver_mode(std::string name, const std::string& command) {
+  constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyz0123456789.-_";
+  litmus::mode mode;
+  constexpr std::string_view flush = "+flush";
+  const bool flushes = name.ends_with(flush);
+  if (flushes) name.resize(name.size() - flush.size());
+  if (name.empty() || name.find_first_not_of(allowed) != std::string::npos) {
+    refuse_value("the NAME before '=' has small letters, digits, '.', '-' and '_' alone");
+  }
+  if (litmus::find_mode(name) != nullptr) {
+    refuse_value(fmt::format("there is a mode '{}' already; give the driver another NAME", name));
+  }
+  if (command.find_first_not_of(' ') == std::string::npos) {
+    refuse_value("behind '=' the driver's COMMAND is expected");
+  }
+  mode.name = std::move(name);
+  mode.engine = litmus::engine_kind::driver;
+  mode.command = command;
+  return flushes ? mode.with_flush() : mode;
+}
+
 void add_modes(std::vector<litmus::mode>& modes, const std::string& list) {
   std::size_t begin = 0;
   for (std::size_t end = 0; end != std::string::npos; begin = end + 1) {
     end = list.find(',', begin);
     const auto name = list.substr(begin, end - begin);
+    if (const auto equals = name.find('='); equals != std::string::npos) {
+      modes.push_back(driver_mode(name.substr(0, equals), list.substr(begin + equals + 1)));
+      return;  // a command may have commas
+    }
     if (auto mode = litmus::parse_mode(name)) {
       modes.push_back(*std::move(mode));
       continue;
@@ -397,15 +425,29 @@ constexpr std::array first_rows = {
         .kind = kind::value,
     },
     option_row{
+        .names = "--catalogue",
+        .value = "",
+        .group = what,
+        .help = "every TEST that --list names",
+        .goes_with =
+            activities(activity::run, activity::explore, activity::model_only, activity::check),
+        .take =
+            [](line& l, given) {
+              for (const auto& entry : litmus::catalogue()) {
+                l.options.arguments.emplace_back(entry.name);
+              }
+            },
+    },
+    option_row{
         .names = "-m,--mode",
         .value = "MODE,...",
         .group = what,
         .help = "uring (default), blocking-pool, tokio-fs, sync, "
-                "uring-write-behind; tokio-fs-1.28, -1.24; MODE+flush",
+                "uring-write-behind; tokio-fs-1.28, -1.24; MODE+flush; "
+                "NAME=COMMAND: a driver (docs/drivers.md)",
         .goes_with = modelling,
         .take = [](line& l, given t) { add_modes(l.options.modes, t); },
         .kind = kind::repeated_value,
-        .excludes = "--compare",
     },
     option_row{
         .names = "--compare",
@@ -414,7 +456,7 @@ constexpr std::array first_rows = {
         .help = "all of them, the write-behind ones also with a flush",
         .goes_with = activities(activity::run, activity::explore, activity::model_only),
         .take = [](line& l, given) { l.compare = true; },
-        .excludes = "--mode --flush",
+        .excludes = "--flush",
     },
     option_row{
         .names = "--flush",

@@ -51,6 +51,7 @@ struct options : run_settings {
   litmus::model_options model;         ///< by which rules
   std::vector<std::string> arguments;  ///< how they were named, and those that are only checked
   std::vector<litmus::mode> modes;
+  bool compares = false;  ///< each mode that acknowledges early also comes with a flush
 
   // Every schedule instead of many rounds
   std::uint64_t explore_limit = 100'000;  ///< schedules of each test in each mode; of a command 1k

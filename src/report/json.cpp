@@ -22,7 +22,8 @@ namespace filemap {
 namespace litmus {
 NLOHMANN_JSON_SERIALIZE_ENUM(engine_kind, {{engine_kind::uring, "uring"},
                                            {engine_kind::pool, "pool"},
-                                           {engine_kind::sync, "sync"}})
+                                           {engine_kind::sync, "sync"},
+                                           {engine_kind::driver, "driver"}})
 NLOHMANN_JSON_SERIALIZE_ENUM(handle_kind, {{handle_kind::clone, "clone"},
                                            {handle_kind::shared, "shared"},
                                            {handle_kind::reopen, "reopen"}})
@@ -260,6 +261,7 @@ json to_json(const mode_result& mode, const run_result& run) {
   return {
       {"mode", mode.mode.name},
       {"engine", mode.mode.engine},
+      {"command", known(mode.mode.command)},
       {"acknowledgement", to_string(mode.mode.when)},
       {"flush", mode.mode.flush},
       {"stale_read", mode.mode.allows_stale_reads() ? "allowed" : "forbidden"},

@@ -130,14 +130,17 @@ class text_writer : styled_text {
   std::string describe(const mode_result& mode) const {
     constexpr std::array engines = {"one io_uring", "blocking threads", "one thread, inline"};
     const bool early = mode.mode.when == acknowledgement::write_behind;
-    return fmt::format("{}; a write is acknowledged when {}{}; {} is {}",
-                       engines[static_cast<std::size_t>(mode.mode.engine)],
-                       early ? "its bytes are queued" : "the kernel has done it",
-                       mode.mode.flush ? ", then flushed" : "",
-                       is_litmus_test() ? "what the test asks about" : "a stale read",
-                       !is_judged(mode)           ? "not known to be allowed or not"
-                       : mode.allows_violations() ? "allowed"
-                                                  : "forbidden");
+    const bool is_driver = mode.mode.engine == litmus::engine_kind::driver;
+    if (is_driver && !mode.model) return "a driver";
+    return fmt::format(
+        "{}; a write is acknowledged when {}{}; {} is {}",
+        is_driver ? mode.engine.name : engines[static_cast<std::size_t>(mode.mode.engine)],
+        early ? "its bytes are queued" : "the kernel has done it",
+        mode.mode.flush ? ", then flushed" : "",
+        is_litmus_test() ? "what the test asks about" : "a stale read",
+        !is_judged(mode)           ? "not known to be allowed or not"
+        : mode.allows_violations() ? "allowed"
+                                   : "forbidden");
   }
 
   // A litmus test asks about states; the experiment checks itself.
@@ -347,6 +350,15 @@ class text_writer : styled_text {
 
   // The first overtaking of the round, in words.
   void why(const mode_result& mode, const round_trace& trace) {
+    if (mode.mode.engine == litmus::engine_kind::driver && mode.mode.allows_stale_reads()) {
+      wrapped("  Why  ",
+              fmt::format("by its claims {} acknowledges a write before it is done; when it was "
+                          "done a driver does not say",
+                          mode.engine.name),
+              7);
+      line("  Fix  flush before the notification: --flush");
+      return;
+    }
     bool told = false;
     each_overtaking(
         trace.steps, litmus::conflicts(run_.test),
@@ -500,8 +512,19 @@ class text_writer : styled_text {
     return fmt::format("{}", fmt::join(parts, ", "));
   }
 
-  // The ring's features, once: all ring modes have the same.
+  // What a driver claims beside what it can do; and the ring's features, once: all ring modes have
+  // the same.
   void engine_lines() {
+    for (const auto& mode : run_.modes) {
+      if (mode.mode.engine != litmus::engine_kind::driver || mode.engine.features.empty()) continue;
+      std::vector<std::string_view> claims;
+      for (const auto& claim : mode.engine.features) {
+        if (!claim.starts_with("verbs=") && !claim.starts_with("flags=")) claims.push_back(claim);
+      }
+      wrapped("Driver        ",
+              fmt::format("{}: {}; {}", mode.mode.name, mode.engine.name, fmt::join(claims, " ")),
+              indent.size());
+    }
     for (const auto& mode : run_.modes) {
       if (mode.engine.name != "uring") continue;
       const auto& ceiling = mode.engine.ceiling;

@@ -121,7 +121,10 @@ class round_writer {
   }
 
   unsigned executor(const io_record& io, instant begin) {
-    if (io.started == instant{}) return free_lane(ring, "ring", begin, io.returned);
+    if (io.started == instant{}) {
+      const bool is_driver = mode_.mode.engine == litmus::engine_kind::driver;
+      return free_lane(ring, is_driver ? "driver" : "ring", begin, io.returned);
+    }
     if (io.worker == 0) return free_lane(loop_thread, "loop", begin, io.returned);
     return free_lane(loop_thread + io.worker, fmt::format("worker {}", io.worker), begin,
                      io.returned);

@@ -15,6 +15,7 @@ inline std::unique_ptr<engine> default_engine(engine_kind kind) {
     case engine_kind::pool:
       return make_pool_engine();
     case engine_kind::sync:
+    case engine_kind::driver:
       break;
   }
   return make_sync_engine();

@@ -1,10 +1,14 @@
 #include "judge.hpp"
 
+#include "filemap/io/engine.hpp"
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <map>
 #include <set>
+#include <string>
+#include <system_error>
 #include <utility>
 
 namespace filemap::litmus {
@@ -141,6 +145,44 @@ std::uint64_t differing(const contents& one, const contents& other) {
 }
 
 }  // namespace
+
+round_evidence::round_evidence(const test& test)
+    : registers(test.registers.size()), files(test.files.size()) {
+  for (const auto& process : test.processes) results.emplace_back(process.body.size());
+}
+
+void round_evidence::note(const observed_fields& observed, const statement& what,
+                          std::size_t process, std::size_t at, const value& came_to) {
+  const bool has_result = is_file_operation(what.what) || what.what == verb::flush;
+  results[process][at] = {came_to.ended && has_result, came_to.res};
+  if (what.result < 0) return;
+  const auto number = static_cast<std::size_t>(what.result);
+  const auto& seen = observed.registers[number];
+  auto& into = registers[number];
+  into = {};
+  if (!seen.res && !seen.size && !seen.data) return;
+  into.set = came_to.ended;
+  if (seen.res) into.res = came_to.res;
+  into.failed = came_to.res < 0 && (seen.size || seen.data);
+  if (came_to.res < 0) return;
+  if (seen.size) into.size = came_to.size;
+  if (seen.data) into.data = came_to.data;
+}
+
+// Not an operation that failed, but one that the filesystem does not have.
+void refuse_what_is_missing(const observation& failed, const test& test, bool direct,
+                            const std::filesystem::path& dir) {
+  const bool is_direct = direct || std::any_of(test.handles.begin(), test.handles.end(),
+                                               [](const auto& handle) { return handle.direct; });
+  const bool lacks = failed.error == EOPNOTSUPP || failed.error == ENOSYS;
+  if (!lacks && !(failed.error == EINVAL && is_direct)) return;
+  throw unsupported(std::string(to_string(failed.failed)) + ": " +
+                    std::generic_category().message(failed.error) + " on the filesystem of " +
+                    dir.string() +
+                    (lacks ? "; choose another --dir"
+                           : "; O_DIRECT may ask for a larger alignment there: choose another "
+                             "--dir, or larger sizes"));
+}
 
 std::size_t judge::shape_hash::operator()(const shape& numbers) const noexcept {
   std::uint64_t hash = numbers.size();

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <span>
@@ -39,7 +40,25 @@ struct round_evidence {
   std::vector<register_evidence> registers;
   std::vector<file_evidence> files;
   std::vector<std::vector<statement_result>> results;  ///< by process and statement
+
+  /// What a statement came to.
+  struct value {
+    bool ended = false;
+    std::int64_t res = 0;             ///< bytes, 0 or -errno
+    std::uint64_t size = 0;           ///< of a statx
+    std::span<const std::byte> data;  ///< of a read
+  };
+
+  explicit round_evidence(const test& test);
+  /// Notes of it what is looked at.
+  void note(const observed_fields& observed, const statement& what, std::size_t process,
+            std::size_t at, const value& came_to);
 };
+
+/// Throws `unsupported` where what failed is what the filesystem in `dir` does not have. `direct`:
+/// every handle is O_DIRECT.
+void refuse_what_is_missing(const observation& failed, const test& test, bool direct,
+                            const std::filesystem::path& dir);
 
 /// What a round came to, beside what the model says that it may come to.
 struct judgement {

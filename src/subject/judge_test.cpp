@@ -25,13 +25,11 @@ class judged_test {
         judge_(test_,
                std::make_shared<const model_result>(model(test_, *find_mode(mode), options))) {
     judge_.draw(bytes_, 1, 1);
-    seen.registers.resize(test_.registers.size());
-    seen.files.resize(test_.files.size());
-    for (const auto& process : test_.processes) {
-      seen.results.emplace_back(process.body.size());
+    for (std::size_t p = 0; p < test_.processes.size(); ++p) {
+      const auto& process = test_.processes[p];
       for (std::size_t i = 0; i < process.body.size(); ++i) {
         const auto& what = process.body[i];
-        auto& result = seen.results.back()[i];
+        auto& result = seen.results[p][i];
         result.ended = is_file_operation(what.what);
         if (is_write(what.what)) result.res = static_cast<std::int64_t>(what.data.size);
       }
@@ -54,10 +52,13 @@ class judged_test {
   patterns& drawn() { return bytes_; }
   const judge& of() const { return judge_; }
 
-  round_evidence seen;
-
  private:
   test test_;
+
+ public:
+  round_evidence seen{test_};
+
+ private:
   patterns bytes_;
   judge judge_;
 };

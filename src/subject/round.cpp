@@ -121,7 +121,7 @@ int round_files::flags_of(std::size_t handle) const noexcept {
 
 // --- a round
 
-round::round(const round_setup& setup) : setup_(setup), bytes_(setup.test) {
+round::round(const round_setup& setup) : setup_(setup), bytes_(setup.test), evidence_(setup.test) {
   if (setup.keep_before) before_.emplace(setup.test);
   const auto& test = setup.test;
   for (std::size_t i = 0; i < test.edges.size(); ++i) {
@@ -146,9 +146,6 @@ round::round(const round_setup& setup) : setup_(setup), bytes_(setup.test) {
       if (what.what == verb::cancel) place_of(what.operand, what.other).cancellable = true;
     }
   }
-  evidence_.registers.resize(test.registers.size());
-  evidence_.files.resize(test.files.size());
-  for (const auto& process : test.processes) evidence_.results.emplace_back(process.body.size());
   begin_order_.resize(test.processes.size());
 }
 
@@ -225,17 +222,10 @@ step& round::begin_step(std::size_t process, const statement& what) {
   ++clock[process];
   auto& step = steps_.emplace_back();
   step.process = static_cast<std::uint8_t>(process);
-  step.what = {what.what, what.operand, what.other, moves_cursor(what)};
+  step.what = instruction_of(what, setup_.mode);
   step.clock = clock;
   step.called = clock::now();
   return step;
-}
-
-bool round::moves_cursor(const statement& what) const noexcept {
-  const bool by_appending = what.what == verb::append && setup_.mode.appends_move_cursor();
-  const bool by_seeking = setup_.mode.seeks() && !what.relative &&
-                          (what.what == verb::write || what.what == verb::read);
-  return is_at_cursor(what) || by_appending || by_seeking;
 }
 
 void round::end_step(std::size_t process, const statement& what, step& step, place& place,
@@ -278,20 +268,10 @@ void round::look(const round_files& files) {
     for (std::size_t at = 0; at < process(p).body.size(); ++at) {
       const auto& what = process(p).body[at];
       const auto& place = place_of(p, at);
-      const bool has_result = is_file_operation(what.what) || what.what == verb::flush;
-      evidence_.results[p][at] = {place.ended && has_result, place.res};
-      if (what.result < 0) continue;
-      const auto number = static_cast<std::size_t>(what.result);
-      const auto& seen = setup_.observed.registers[number];
-      auto& value = evidence_.registers[number];
-      value = {};
-      if (!seen.res && !seen.size && !seen.data) continue;
-      value.set = place.ended;
-      if (seen.res) value.res = place.res;
-      value.failed = place.res < 0 && (seen.size || seen.data);
-      if (place.res < 0) continue;
-      if (seen.size) value.size = place.status.stx_size;
-      if (seen.data) value.data = std::span(place.data).first(static_cast<std::size_t>(place.res));
+      const auto read = place.res > 0 ? static_cast<std::size_t>(place.res) : 0;
+      evidence_.note(setup_.observed, what, p, at,
+                     {place.ended, place.res, place.status.stx_size,
+                      std::span(place.data).first(has_data(what.what) ? read : 0)});
     }
   }
   for (std::size_t i = 0; i < test.files.size(); ++i) {
@@ -307,23 +287,10 @@ judgement round::judged() const {
   } else if (!setup_.checks) {
     made = setup_.judge->of(evidence_, bytes_);
   }
-  if (made.failure) refuse_what_is_missing(*made.failure);
+  if (made.failure) {
+    refuse_what_is_missing(*made.failure, setup_.test, setup_.direct, setup_.dir.path);
+  }
   return made;
-}
-
-// Not an operation that failed, but one that the filesystem does not have.
-void round::refuse_what_is_missing(const observation& failed) const {
-  const bool is_direct =
-      setup_.direct || std::any_of(setup_.test.handles.begin(), setup_.test.handles.end(),
-                                   [](const auto& handle) { return handle.direct; });
-  const bool lacks = failed.error == EOPNOTSUPP || failed.error == ENOSYS;
-  if (!lacks && !(failed.error == EINVAL && is_direct)) return;
-  throw unsupported(std::string(to_string(failed.failed)) + ": " +
-                    std::generic_category().message(failed.error) + " on the filesystem of " +
-                    setup_.dir.path.string() +
-                    (lacks ? "; choose another --dir"
-                           : "; O_DIRECT may ask for a larger alignment there: choose another "
-                             "--dir, or larger sizes"));
 }
 
 std::span<const std::byte> round::written_by(std::size_t process,

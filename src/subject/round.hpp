@@ -145,7 +145,6 @@ class round {
   step& begin_step(std::size_t process, const statement& what);
   void end_step(std::size_t process, const statement& what, step& step, place& place,
                 io_result result);
-  bool moves_cursor(const statement& what) const noexcept;
   bool caught_up(std::size_t process) const noexcept;
   void fail(verb what, int error) noexcept;
 
@@ -171,7 +170,6 @@ class round {
   verb what_failed_behind(const round_files& files, const file& handle) const noexcept;
   void check(const process_state& reader);
   void look(const round_files& files);
-  void refuse_what_is_missing(const observation& failed) const;
 
   const round_setup& setup_;
   patterns bytes_;

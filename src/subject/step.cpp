@@ -6,6 +6,13 @@
 
 namespace filemap::litmus {
 
+instruction instruction_of(const statement& what, const mode& mode) noexcept {
+  const bool by_appending = what.what == verb::append && mode.appends_move_cursor();
+  const bool by_seeking =
+      mode.seeks() && !what.relative && (what.what == verb::write || what.what == verb::read);
+  return {what.what, what.operand, what.other, is_at_cursor(what) || by_appending || by_seeking};
+}
+
 std::string process_name(const test& test, std::size_t process) {
   const auto& name = test.processes[process].name;
   return name.empty() ? fmt::format("P{}", process) : name;

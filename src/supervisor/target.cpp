@@ -44,7 +44,9 @@ struct prepared {
   std::vector<std::string> variables;
   std::vector<char*> environment;
   unique_fd nothing;  // /dev/null
+  channel input;      // of one that converses, as are its errors
   channel output;
+  channel errors;
   channel status;
   channel exec_error;
   channel control;
@@ -71,6 +73,10 @@ prepared prepare(const target::start_options& how) {
   made.nothing = unique_fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   if (!made.nothing) fail("open /dev/null");
   made.output = make_pipe();
+  if (how.converses) {
+    made.input = make_pipe();
+    made.errors = make_pipe();
+  }
   made.status = make_pipe();
   made.exec_error = make_pipe();
   made.control = make_pipe();
@@ -116,9 +122,9 @@ bool send_listener(int socket, int listener) noexcept {
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   if (how.processors != nullptr) ::sched_setaffinity(0, sizeof *how.processors, how.processors);
-  ::dup2(made.nothing.get(), STDIN_FILENO);
+  ::dup2(how.converses ? made.input.from.get() : made.nothing.get(), STDIN_FILENO);
   ::dup2(made.output.to.get(), STDOUT_FILENO);
-  ::dup2(made.output.to.get(), STDERR_FILENO);
+  ::dup2(how.converses ? made.errors.to.get() : made.output.to.get(), STDERR_FILENO);
   if (filter != nullptr) {
     const auto listener = filter->install();
     if (!send_listener(made.listener.to.get(), listener) || listener < 0) ::_exit(127);
@@ -163,8 +169,9 @@ void reap(pid_t command, const unique_fd& status) noexcept {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   ::setsid();
   for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) ::signal(signal, SIG_IGN);
-  for (auto* const end : {&made.control.to, &made.status.from, &made.exec_error.from,
-                          &made.output.from, &made.listener.from}) {
+  for (auto* const end :
+       {&made.control.to, &made.status.from, &made.exec_error.from, &made.output.from,
+        &made.errors.from, &made.input.to, &made.listener.from}) {
     *end = unique_fd();
   }
   sigset_t children;
@@ -176,6 +183,8 @@ void reap(pid_t command, const unique_fd& status) noexcept {
   if (command == 0) become_command(made, how);
   made.listener.to = unique_fd();
   made.output.to = unique_fd();
+  made.errors.to = unique_fd();
+  made.input.from = unique_fd();
   made.exec_error.to = unique_fd();
   for (;;) {
     std::array<pollfd, 2> events{{{made.control.from.get(), POLLIN, 0}, {ended.get(), POLLIN, 0}}};
@@ -250,15 +259,21 @@ target::target(const start_options& how) {
   if (guardian_ < 0) fail("fork");
   if (guardian_ == 0) guard(made, how);
   // Or their ends would never be seen.
-  for (auto* const end : {&made.status.to, &made.output.to, &made.exec_error.to, &made.listener.to,
-                          &made.control.from}) {
+  for (auto* const end : {&made.status.to, &made.output.to, &made.errors.to, &made.input.from,
+                          &made.exec_error.to, &made.listener.to, &made.control.from}) {
     *end = unique_fd();
   }
+  input_ = std::move(made.input.to);
   output_ = std::move(made.output.from);
+  errors_ = std::move(made.errors.from);
   status_ = std::move(made.status.from);
   exec_error_ = std::move(made.exec_error.from);
   control_ = std::move(made.control.to);
   ::fcntl(output_.get(), F_SETFL, O_NONBLOCK);
+  if (how.converses) {
+    ::fcntl(input_.get(), F_SETFL, O_NONBLOCK);
+    ::fcntl(errors_.get(), F_SETFL, O_NONBLOCK);
+  }
   ::fcntl(exec_error_.get(), F_SETFL, O_NONBLOCK);
   if (how.filter == nullptr) return;
   try {

@@ -45,6 +45,8 @@ class target {
     std::filesystem::path directory;        ///< in its TMPDIR
     const call_filter* filter = nullptr;    ///< that it installs; none: it runs as it is
     const cpu_set_t* processors = nullptr;  ///< on which it runs; none: on all
+    /// Its standard input is ours to write to, and its standard error apart from its output.
+    bool converses = false;
   };
 
   /// Returns when the command is about to be executed: its first calls may wait for the listener.
@@ -60,6 +62,9 @@ class target {
   /// To be polled: what it writes to standard output and standard error, and how it ended.
   const unique_fd& output() const noexcept { return output_; }
   const unique_fd& status() const noexcept { return status_; }
+  /// Of one that converses, and none of them blocks: to be written to, and to be read.
+  const unique_fd& input() const noexcept { return input_; }
+  const unique_fd& errors() const noexcept { return errors_; }
 
   /// As waitpid(2) has it; nothing: the command has not ended.
   std::optional<int> take_status();
@@ -71,7 +76,9 @@ class target {
  private:
   pid_t guardian_ = -1;
   unique_fd listener_;
+  unique_fd input_;
   unique_fd output_;
+  unique_fd errors_;
   unique_fd status_;
   unique_fd exec_error_;
   unique_fd control_;  ///< at whose end the guardian ends everything

@@ -12,7 +12,12 @@
 
 namespace filemap::litmus {
 
-enum class engine_kind : std::uint8_t { uring, pool, sync };
+enum class engine_kind : std::uint8_t {
+  uring,
+  pool,
+  sync,
+  driver,  ///< a program of its own (docs/drivers.md), for which the model takes a pool's rules
+};
 
 /// A named point in the plane {who executes} × {when a write is acknowledged}.
 struct mode {
@@ -21,6 +26,7 @@ struct mode {
   acknowledgement when = acknowledgement::complete;
   bool flush = false;                ///< the writer flushes before it notifies
   write_behind_options behind = {};  ///< with `write_behind`: which of tokio's versions
+  std::string command = {};          ///< of a driver: for /bin/sh
 
   /// May a reader miss what was flushed? Only when writes are acknowledged early and nobody
   /// flushes.

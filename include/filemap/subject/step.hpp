@@ -1,6 +1,7 @@
 #pragma once
 
 #include "filemap/io/op.hpp"
+#include "filemap/litmus/mode.hpp"
 #include "filemap/litmus/test.hpp"
 #include "filemap/subject/outcome.hpp"
 
@@ -27,6 +28,8 @@ struct instruction {
   std::uint8_t other = 0;  ///< of a `rename` the new name, of an `open` the name
   bool moves_cursor = false;
 };
+/// Of a statement in a mode, which says what moves the cursor.
+instruction instruction_of(const statement& what, const mode& mode) noexcept;
 
 /// "writer", or "P0" for a process that has no name.
 std::string process_name(const test& test, std::size_t process);
