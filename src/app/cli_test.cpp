@@ -162,6 +162,21 @@ TEST(command_line, understands_modes) {
   EXPECT_TRUE(parsed({"--flush"}).modes.front().flush);
 }
 
+TEST(command_line, takes_a_driver_beside_modes_and_its_command_to_the_end) {
+  const auto asked = parsed({"--mode", "uring,a=b 'c,d' --e=f", "--mode", "g+flush=h"});
+  ASSERT_EQ(asked.modes.size(), 3U);
+  EXPECT_EQ(asked.modes[1].name, "a");
+  EXPECT_EQ(asked.modes[1].engine, litmus::engine_kind::driver);
+  EXPECT_EQ(asked.modes[1].command, "b 'c,d' --e=f");
+  EXPECT_EQ(asked.modes[2].name, "g+flush");
+  EXPECT_TRUE(asked.modes[2].flush);
+  EXPECT_EQ(parsed({"--compare", "--mode", "a=b"}).modes.back().name, "a");
+}
+
+TEST(command_line, takes_the_whole_catalogue_for_tests) {
+  EXPECT_EQ(parsed({"--catalogue"}).tests.size(), litmus::catalogue().size());
+}
+
 TEST(command_line, compares_all_five_modes_and_the_write_behind_ones_with_a_flush) {
   EXPECT_EQ(modes_of(parsed({"--compare"})),
             (words{"uring", "blocking-pool", "tokio-fs", "tokio-fs+flush", "uring-write-behind",
@@ -523,7 +538,12 @@ TEST(usage_error, is_one_line_that_names_the_option_its_value_and_what_is_expect
       {{"--mode", "URING"}, "--mode URING:", "there are uring"},
       {{"--mode", "sync,sync"}, "--mode sync:", "named twice"},
       {{"--mode", "sync+flush,sync", "--flush"}, "--mode sync:", "named twice"},
-      {{"--compare", "--mode", "sync"}, "--mode does not go with --compare:", "leave one out"},
+      {{"--compare", "--mode", "sync"}, "--mode sync: --compare has it", "takes drivers"},
+      {{"--mode", "uring=x"}, "--mode uring=x: there is a mode 'uring'", "another NAME"},
+      {{"--mode", "=x"}, "--mode =x: the NAME before '='", "small letters"},
+      {{"--mode", "a b=x"}, "--mode a b=x: the NAME before '='", "small letters"},
+      {{"--mode", "x= "}, "--mode x= :", "COMMAND is expected"},
+      {{"--mode", "x=a,y", "--mode", "x=a,y"}, "--mode x: it is named twice", ""},
       {{"--compare", "--flush"}, "--compare does not go with --flush:", "leave one out"},
       {{"--size", "0"}, "--size 0:", "from 1 byte to 1 GiB"},
       {{"--size", "2G"}, "--size 2G:", "from 1 byte to 1 GiB"},

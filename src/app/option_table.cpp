@@ -346,7 +346,7 @@ constexpr std::array first_rows = {
         .names = "--explore-limit",
         .value = "N",
         .group = instead,
-        .help = "so many (100k; 1k runs of a COMMAND)",
+        .help = "",
         .goes_with =
             activities(activity::explore, activity::explore_command, activity::fault_command),
         .take = [](line& l, given t) { l.options.explore_limit = count(t, 1, 1'000'000'000); },
@@ -358,7 +358,7 @@ constexpr std::array first_rows = {
         .names = "--samples",
         .value = "N",
         .group = instead,
-        .help = "N orders that are drawn",
+        .help = "so many (100k; of a COMMAND 1k); drawn",
         .goes_with = exploring,
         .take = [](line& l, given t) { l.options.samples = count(t, 1, 1'000'000'000); },
         .kind = kind::value,
@@ -427,8 +427,8 @@ constexpr std::array first_rows = {
     option_row{
         .names = "--catalogue",
         .value = "",
-        .group = what,
-        .help = "every TEST that --list names",
+        .group = "",
+        .help = "",
         .goes_with =
             activities(activity::run, activity::explore, activity::model_only, activity::check),
         .take =
@@ -901,8 +901,8 @@ constexpr std::string_view help_head =
     R"(filemap-uring: does a reader see what was written and fsynced?
 Usage: filemap-uring [OPTION]... [TEST]...
        filemap-uring [OPTION]... -- COMMAND [ARGUMENT]...
-TEST is the name of a litmus test (--list) or a FILE.litmus; without one it runs
-the experiment of tokio issue #4796.
+TEST is the name of a litmus test (--list; --catalogue: all) or a FILE.litmus;
+without one it runs the experiment of tokio issue #4796.
 )";
 
 constexpr std::string_view help_foot =

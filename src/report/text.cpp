@@ -263,8 +263,9 @@ class text_writer : styled_text {
            to_string(pair.second));
     }
     if (hazards.unknown > 0) {
-      line("  {:>10}  unknown: a ring does not say when an operation begins",
-           format_count(hazards.unknown));
+      line("  {:>10}  unknown: a {} does not say when an operation begins",
+           format_count(hazards.unknown),
+           mode.mode.engine == litmus::engine_kind::driver ? "driver" : "ring");
     }
   }
 

@@ -37,6 +37,8 @@ supervisor_options supervisor_options_of(const command_settings& settings) {
   options.command = settings.command;
   options.directory = settings.directory / "tmp";
   options.denies_io_uring = settings.denies_io_uring;
+  options.input = settings.input;
+  options.kept_output = settings.kept_output;
   options.run_timeout = settings.run_timeout;
   options.interrupt = settings.interrupt;
   return options;
@@ -46,6 +48,7 @@ void prepare_run(const command_settings& settings) {
   const auto temporary = settings.directory / "tmp";
   std::filesystem::remove_all(temporary);
   std::filesystem::create_directories(temporary);
+  if (settings.prepares) settings.prepares();
   if (settings.prepare.empty()) return;
   auto options = supervisor_options_of(settings);
   options.command = {"/bin/sh", "-c", settings.prepare};

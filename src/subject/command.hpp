@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <regex>
 #include <string>
@@ -18,6 +19,9 @@ namespace filemap {
 struct command_settings {
   std::vector<std::string> command;
   std::string prepare;                       ///< for /bin/sh, before each run; or empty
+  std::function<void()> prepares;            ///< likewise, in this process
+  std::optional<std::string> input;          ///< see supervisor_options
+  std::size_t kept_output = 65536;           ///< bytes
   std::filesystem::path directory;           ///< of ours alone: the command's TMPDIR is in it
   std::vector<std::filesystem::path> watch;  ///< what lies below these alone; none: every file
   std::optional<std::regex> fail_on;         ///< in its output: a failure

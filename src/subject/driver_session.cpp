@@ -18,70 +18,6 @@ namespace {
 // Rounds whose files are there at once.
 constexpr std::size_t largest_batch = 500;
 
-void merge_into(vector_clock& clock, const vector_clock& other) noexcept {
-  for (std::size_t i = 0; i < clock.size(); ++i) clock[i] = std::max(clock[i], other[i]);
-}
-
-// What each step has behind it, by the program. A `wait` has all notifications of its edge that
-// began before it ended: by the test there is one alone, in almost every one.
-void order(const test& test, std::vector<step>& steps) {
-  std::vector<std::size_t> first;  // by process
-  std::size_t all = 0;
-  for (const auto& process : test.processes) {
-    first.push_back(all);
-    all += process.body.size();
-  }
-  std::vector<std::size_t> at(test.processes.size(), 0);
-  const auto step_of = [&](std::size_t process) -> step* {
-    const bool ended = at[process] == test.processes[process].body.size();
-    return ended ? nullptr : &steps[first[process] + at[process]];
-  };
-  const auto is_before = [](const step& notify, const step& wait) {
-    return notify.what.what == verb::notify && notify.what.operand == wait.what.operand &&
-           notify.called < wait.returned;
-  };
-  const auto is_ready = [&](const step& wait) {
-    for (std::size_t p = 0; p < test.processes.size(); ++p) {
-      for (std::size_t i = at[p]; i < test.processes[p].body.size(); ++i) {
-        if (is_before(steps[first[p] + i], wait)) return false;
-      }
-    }
-    return true;
-  };
-  std::vector<vector_clock> clocks(test.processes.size());
-  const auto take = [&](std::size_t process, step& one) {
-    if (one.what.what == verb::wait) {
-      for (std::size_t p = 0; p < test.processes.size(); ++p) {
-        for (std::size_t i = 0; i < at[p]; ++i) {
-          const auto& notify = steps[first[p] + i];
-          if (is_before(notify, one)) merge_into(clocks[process], notify.clock);
-        }
-      }
-    }
-    ++clocks[process][process];
-    one.clock = clocks[process];
-    ++at[process];
-  };
-  for (bool moved = true; moved;) {
-    moved = false;
-    for (std::size_t p = 0; p < test.processes.size(); ++p) {
-      for (auto* one = step_of(p); one != nullptr; one = step_of(p)) {
-        if (one->what.what == verb::wait && !is_ready(*one)) break;
-        take(p, *one);
-        moved = true;
-      }
-    }
-    if (moved) continue;
-    // By such times one has waited for what came later: a clock that lies.
-    for (std::size_t p = 0; p < test.processes.size() && !moved; ++p) {
-      if (auto* const one = step_of(p)) {
-        take(p, *one);
-        moved = true;
-      }
-    }
-  }
-}
-
 }  // namespace
 
 struct driver_session::batch {
@@ -96,10 +32,7 @@ driver_session::driver_session(driver& driver, const test& test, const mode& mod
     : driver_(driver),
       options_(options),
       test_(mode.flush ? with_flush(test) : test),
-      dir_(std::move(dir)),
-      observed_(observed_by(test_)),
-      bytes_(test_),
-      evidence_(test_) {
+      dir_(std::move(dir)) {
   result_.mode = mode;
   const auto& claims = driver.claims();
   result_.engine.name = fmt::format("{} {}", claims.runtime, claims.version);
@@ -114,7 +47,7 @@ driver_session::driver_session(driver& driver, const test& test, const mode& mod
   result_.model = model(test, mode, how);
   const auto judging = std::make_shared<const model_result>(*result_.model);
   result_.reachable = !judging->complete || counted(test_, judging->allowed) > 0;
-  judge_ = std::make_unique<judge>(test_, judging);
+  rounds_ = std::make_unique<driven_rounds>(test_, mode, judging, options.direct, dir_);
   sum_ = std::make_unique<tally>(result_, test_, options.traces);
   driver.begin(told);
 }
@@ -146,21 +79,19 @@ std::uint64_t driver_session::run_batch(std::size_t count) {
   const auto path = dir_ / std::to_string(next_round_);
   std::filesystem::create_directory(path);
   batch batch(path);
-  judge_->draw(bytes_, options_.seed, next_round_);
+  rounds_->draw(options_.seed, next_round_);
   for (std::size_t i = 0; i < count; ++i) {
-    batch.files.emplace_back(test_, batch.directory, i).make(bytes_);
+    batch.files.emplace_back(test_, batch.directory, i).make(rounds_->bytes());
   }
 
   std::vector<driven_round> rounds;
   const auto begun = clock::now();
-  auto end = driver_.run(count, path, bytes_, rounds);
+  auto end = driver_.run(count, path, rounds_->bytes(), rounds);
   result_.measured += std::max(clock::now() - begun, clock::duration{0});
   if (end == driver::batch_end::done) end = driver_.land(path);
   if (end == driver::batch_end::interrupted) return count;  // what has been told is not all there
-  const bool looks_at_files = std::any_of(observed_.files.begin(), observed_.files.end(),
-                                          [](const auto& seen) { return seen.size || seen.data; });
   // Of a round that was told before the one that hangs it is not known whether its files are final.
-  if (end == driver::batch_end::done || !looks_at_files) {
+  if (end == driver::batch_end::done || !rounds_->looks_at_files()) {
     for (const auto& round : rounds) {
       if (finished()) break;
       account(batch, round);
@@ -189,59 +120,23 @@ void driver_session::remove(batch& batch) {
 }
 
 void driver_session::account(const batch& batch, const driven_round& round) {
-  std::size_t number = 0;
-  for (std::size_t p = 0; p < test_.processes.size(); ++p) {
-    for (std::size_t at = 0; at < test_.processes[p].body.size(); ++at, ++number) {
-      const auto& value = round.values[number];
-      evidence_.note(observed_, test_.processes[p].body[at], p, at,
-                     {true, value.res, value.size, value.data});
-    }
-  }
-  for (std::size_t i = 0; i < test_.files.size(); ++i) {
-    const auto& seen = observed_.files[i];
-    if (seen.size || seen.data) batch.files[round.number].look(i, seen, evidence_.files[i]);
-  }
-  const auto judged = judge_->of(evidence_, bytes_);
-  if (judged.failure) refuse_what_is_missing(*judged.failure, test_, options_.direct, dir_);
-  ended_round ended{.number = next_round_ + round.number,
-                    .start = round.begun,
-                    .steps = steps_of(round),
-                    .seen = sum_->count_state(judged)};
-  if (ended.seen.what == outcome::ok && may_have_overtaken()) ++result_.hazards.unknown;
+  const auto judged = rounds_->judged(round, batch.files[round.number]);
+  const auto steps = rounds_->steps_of(round);
+  const ended_round ended{.number = next_round_ + round.number,
+                          .start = round.begun,
+                          .steps = steps,
+                          .seen = sum_->count_state(judged)};
+  if (ended.seen.what == outcome::ok && may_have_overtaken(steps)) ++result_.hazards.unknown;
   if (ended.seen.what == outcome::error) failed_ = true;
   sum_->add(ended);
 }
 
-const std::vector<step>& driver_session::steps_of(const driven_round& round) {
-  steps_.clear();
-  std::size_t number = 0;
-  for (std::size_t p = 0; p < test_.processes.size(); ++p) {
-    for (const auto& statement : test_.processes[p].body) {
-      const auto& call = round.calls[number];
-      const auto& value = round.values[number++];
-      auto& step = steps_.emplace_back();
-      step.process = static_cast<std::uint8_t>(p);
-      step.what = instruction_of(statement, result_.mode);
-      step.called = call.begun;
-      step.returned = call.ended;
-      step.size = value.size;
-      if (!is_file_operation(statement.what)) continue;
-      step.as_called = true;
-      step.io.submitted = call.begun;
-      step.io.returned = call.ended;
-      step.io.res = value.res;
-    }
-  }
-  order(test_, steps_);
-  return steps_;
-}
-
 // A write that was acknowledged early, and behind it, by the program, what it conflicts with.
-bool driver_session::may_have_overtaken() {
+bool driver_session::may_have_overtaken(std::span<const step> steps) const {
   if (result_.mode.when == acknowledgement::complete) return false;
-  return std::any_of(steps_.begin(), steps_.end(), [&](const step& earlier) {
+  return std::any_of(steps.begin(), steps.end(), [&](const step& earlier) {
     return is_write(earlier.what.what) &&
-           std::any_of(steps_.begin(), steps_.end(), [&](const step& later) {
+           std::any_of(steps.begin(), steps.end(), [&](const step& later) {
              return is_file_operation(later.what.what) && earlier.happens_before(later) &&
                     sum_->conflict()(later.what, earlier.what);
            });

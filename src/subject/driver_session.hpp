@@ -2,8 +2,8 @@
 
 #include "filemap/subject/session.hpp"
 
+#include "driven_rounds.hpp"
 #include "driver.hpp"
-#include "judge.hpp"
 #include "named_files.hpp"
 #include "tally.hpp"
 
@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <vector>
+#include <span>
 
 namespace filemap::litmus {
 
@@ -36,10 +36,8 @@ class driver_session final : public runner {
 
   bool interrupted() const noexcept;
   std::uint64_t run_batch(std::size_t count);
-  void make_files(batch& batch);
   void account(const batch& batch, const driven_round& round);
-  const std::vector<step>& steps_of(const driven_round& round);
-  bool may_have_overtaken();
+  bool may_have_overtaken(std::span<const step> steps) const;
   void remove(batch& batch);
   void fail() noexcept;
 
@@ -47,13 +45,9 @@ class driver_session final : public runner {
   const session_options options_;
   const test test_;  // with the mode's flushes in it
   const std::filesystem::path dir_;
-  const observed_fields observed_;
   mode_result result_;
-  std::unique_ptr<judge> judge_;
+  std::unique_ptr<driven_rounds> rounds_;
   std::unique_ptr<tally> sum_;
-  patterns bytes_;
-  round_evidence evidence_;
-  std::vector<step> steps_;  // of the round that is being judged
   std::uint64_t next_round_ = 0;
   bool failed_ = false;
 };

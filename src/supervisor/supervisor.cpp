@@ -186,7 +186,8 @@ std::optional<std::int64_t> do_half_of(const heard_call& call) {
 }
 
 // Ends what is left of it, too.
-command_end end_of(target& ran, output_tail& output, std::optional<int> status, instant begun) {
+command_end end_of(target& ran, output_tail& output, output_tail& errors, std::optional<int> status,
+                   instant begun) {
   command_end end;
   end.status = status;
   end.exec_error = ran.take_exec_error();
@@ -194,6 +195,8 @@ command_end end_of(target& ran, output_tail& output, std::optional<int> status, 
   output.read(ran.output());
   end.took = clock::now() - begun;
   end.output = output.text();
+  if (ran.errors()) errors.read(ran.errors());
+  end.errors = errors.text();
   return end;
 }
 
@@ -222,7 +225,9 @@ void supervisor::start(processors on) {
   touched_files_.clear();
   have_slept_.clear();
   states_.clear();
-  output_ = {};
+  output_ = output_tail(options_.kept_output);
+  errors_ = output_tail();
+  said_ = 0;
   heard_in_a_row_ = 0;
   is_deserted_ = false;
   status_.reset();
@@ -233,8 +238,8 @@ void supervisor::start(processors on) {
   ran_before_.reset();
   on_one_processor_ = on == processors::one;
   const auto* const used = on == processors::one ? &one_processor_ : nullptr;
-  target_ = std::make_unique<target>(
-      target::start_options{options_.command, options_.directory, &filter_, used});
+  target_ = std::make_unique<target>(target::start_options{
+      options_.command, options_.directory, &filter_, used, options_.input.has_value()});
   ::ioctl(target_->listener().get(), SECCOMP_IOCTL_NOTIF_SET_FLAGS,
           SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);  // a kernel before 6.6 only takes longer
   tree_ = std::make_unique<process_tree>(target_->guardian());
@@ -515,6 +520,7 @@ bool supervisor::wait_for_event(nanoseconds most) {
   std::array<pollfd, 3> events{{{is_deserted_ ? -1 : target_->listener().get(), POLLIN, 0},
                                 {output_.has_ended() ? -1 : target_->output().get(), POLLIN, 0},
                                 {target_->status().get(), POLLIN, 0}}};
+  if (options_.input) converse();
   if (!stalled_.empty()) {
     most = std::clamp<nanoseconds>(stalled_.begin()->first - clock::now(), 0ns, most);
   }
@@ -528,6 +534,16 @@ bool supervisor::wait_for_event(nanoseconds most) {
   if ((events[0].revents & POLLIN) != 0) any = hear() || any;
   is_deserted_ = is_deserted_ || (events[0].revents & POLLHUP) != 0;
   return any;
+}
+
+// What the pipes take and have now: a command that waits for more of its input is at no rest.
+void supervisor::converse() {
+  if (!errors_.has_ended()) errors_.read(target_->errors());
+  const auto rest = std::string_view(*options_.input).substr(said_);
+  if (!expects_input() || rest.empty()) return;
+  const auto written = ::write(target_->input().get(), rest.data(), rest.size());
+  if (written > 0) said_ += static_cast<std::size_t>(written);
+  if (written < 0 && errno == EPIPE) target_->end_input();
 }
 
 bool supervisor::is_held(pid_t thread) const noexcept {
@@ -599,16 +615,21 @@ supervisor::rest supervisor::go_on() {
   for (;;) {
     if (options_.interrupt != nullptr && options_.interrupt->load()) return rest::interrupted;
     if (had_.look() > options_.run_timeout) return rest::out_of_time;
-    if (wait_for_event(!held_.empty() ? between_looks : asleep_.empty() ? nothing_to_do : 1ms)) {
+    const bool is_idle = held_.empty() && asleep_.empty() && !expects_input();
+    if (wait_for_event(!held_.empty() ? between_looks : is_idle ? nothing_to_do : 1ms)) {
       if (is_over()) return rest::over;
       continue;
     }
     if (is_over()) return rest::over;
-    if (held_.empty() && asleep_.empty()) continue;
+    if (held_.empty() && asleep_.empty() && !expects_input()) continue;
     if (is_quiet()) {
       drop_what_is_gone();
       if (!held_.empty()) return rest::held;
-      if (const auto first = first_to_wake(); first != asleep_.end()) wake(first);
+      if (const auto first = first_to_wake(); first != asleep_.end()) {
+        wake(first);
+      } else if (expects_input() && said_ == options_.input->size()) {
+        target_->end_input();
+      }
     } else if (is_never_quiet()) {
       if (!held_.empty()) {
         ++noticed_.forced;
@@ -715,15 +736,16 @@ void supervisor::release(std::size_t which) {
 
 command_end supervisor::end() {
   if (!status_) status_ = target_->take_status();
-  return end_of(*target_, output_, status_, begun_);
+  return end_of(*target_, output_, errors_, status_, begun_);
 }
 
 command_end run_unsupervised(const supervisor_options& options) {
-  target ran({options.command, options.directory, nullptr});
+  target ran({options.command, options.directory});
   const auto begun = clock::now();
   run_clock had;
   had.begin();
   output_tail output;
+  output_tail errors;
   std::optional<int> status;
   while (!status && had.look() <= options.run_timeout) {
     if (options.interrupt != nullptr && options.interrupt->load()) break;
@@ -734,7 +756,7 @@ command_end run_unsupervised(const supervisor_options& options) {
     output.read(ran.output());
     status = ran.take_status();
   }
-  return end_of(ran, output, status, begun);
+  return end_of(ran, output, errors, status, begun);
 }
 
 }  // namespace filemap

@@ -99,6 +99,7 @@ struct command_end {
   int exec_error = 0;         ///< an errno: there was nothing to run
   unsigned left = 0;          ///< processes that were there when it had ended, and were ended
   std::string output;         ///< the end of it
+  std::string errors;         ///< likewise, of one that converses
   nanoseconds took{0};
 };
 
@@ -116,6 +117,10 @@ struct supervisor_options {
   std::vector<std::string> command;
   std::filesystem::path directory;  ///< its TMPDIR, which is there
   bool denies_io_uring = false;
+  /// What it reads from its standard input, whose end comes when it is at rest with nothing held.
+  /// Its standard error is apart from its output then. Nothing: it has no input.
+  std::optional<std::string> input;
+  std::size_t kept_output = 65536;  ///< bytes of the end of it
   nanoseconds run_timeout = std::chrono::seconds(10);
   /// A command that has run for so long (on the processor, which others may want too) since it was
   /// heard of last is never quiet.
@@ -203,6 +208,8 @@ class supervisor {
   bool is_held(pid_t thread) const noexcept;
   bool has_heard() const;
   bool wait_for_event(nanoseconds most);
+  void converse();
+  bool expects_input() const noexcept { return target_->input().get() >= 0; }
   bool is_over() const noexcept { return status_.has_value(); }
   bool is_stopped();
   bool is_never_quiet();
@@ -248,6 +255,8 @@ class supervisor {
   unsigned heard_in_a_row_ = 0;
   bool is_deserted_ = false;  // by all who could be heard of: then it is always ready
   output_tail output_;
+  output_tail errors_;
+  std::size_t said_ = 0;  // of the input
   supervision noticed_;
 };
 

@@ -246,11 +246,11 @@ void output_tail::read(const unique_fd& from) {
     if (size <= 0) return;
     last_.append(buffer.data(), static_cast<std::size_t>(size));
     size_ += static_cast<std::uint64_t>(size);
-    if (last_.size() > 2 * kept) last_.erase(0, last_.size() - kept);
+    if (last_.size() > 2 * kept_) last_.erase(0, last_.size() - kept_);
   }
 }
 std::string output_tail::text() const {
-  return last_.size() > kept ? last_.substr(last_.size() - kept) : last_;
+  return last_.size() > kept_ ? last_.substr(last_.size() - kept_) : last_;
 }
 
 target::target(const start_options& how) {

@@ -18,6 +18,7 @@ namespace filemap {
 /// The end of what a command writes.
 class output_tail {
  public:
+  explicit output_tail(std::size_t kept = 65536) : kept_(kept) {}
   /// What is there now, or a good piece of it; `from` does not block.
   void read(const unique_fd& from);
   bool has_ended() const noexcept { return has_ended_; }  ///< nobody can write to it any more
@@ -25,7 +26,7 @@ class output_tail {
   std::uint64_t size() const noexcept { return size_; }  ///< bytes in all
 
  private:
-  static constexpr std::size_t kept = 65536;
+  std::size_t kept_;  // bytes
   std::string last_;
   std::uint64_t size_ = 0;
   bool has_ended_ = false;
@@ -65,6 +66,7 @@ class target {
   /// Of one that converses, and none of them blocks: to be written to, and to be read.
   const unique_fd& input() const noexcept { return input_; }
   const unique_fd& errors() const noexcept { return errors_; }
+  void end_input() noexcept { input_ = unique_fd(); }
 
   /// As waitpid(2) has it; nothing: the command has not ended.
   std::optional<int> take_status();
