@@ -262,8 +262,7 @@ fn main() {
                 let (count, folder) = rest.split_once(' ').unwrap();
                 let test = test.clone().unwrap_or_else(|| give_up("it was told to run, and no test"));
                 let batch = run_batch(test, Arc::new(data.clone()), count.parse().unwrap(), folder.to_string());
-                // On a worker: a thread of its own for this would be woken twice in every round.
-                runtime.block_on(runtime.spawn(batch)).unwrap();
+                runtime.block_on(batch);
             }
             _ => give_up(&format!("it was told \"{line}\"")),
         }
