@@ -572,25 +572,36 @@ class Checks:
             values: list[str | bytes] = ["100", "0"][: 1 + len(rest)]  # type: ignore[assignment]
             self.one(["write 0 0 0", *rest], values, [A], files=[b""], data=[A])
 
-    def test_another_handle_sees_what_the_claims_say(self) -> None:
+    def test_what_was_acknowledged_is_seen_as_claimed(self) -> None:
+        if self.claims.ack == "queued":
+            raise Skipped("it claims ack=queued: it may be there, and may not")
+        seen = "100" if self.claims.ack == "complete" else "0"
         handles = ["open 0", "open 0"]
-        if self.claims.ack == "complete":
-            self.one(["write 0 0 0", "statx 1"], ["100", "100"], handles=handles, files=[b""], data=[A])
-        elif self.claims.ack == "buffered":
-            self.one(["write 0 0 0", "statx 1"], ["100", "0"], handles=handles, files=[b""], data=[A])
+        self.one(["write 0 0 0", "statx 1"], ["100", seen], handles=handles, files=[b""], data=[A])
 
     def test_what_waits_has_written_when_it_returns(self) -> None:
-        handles = ["open 0", "open 0", "later"]
         if self.claims.ack == "complete":
             raise Skipped("it claims ack=complete: nothing has to wait")
-        operands = {"read": " 0 1", "seek": " 0", "truncate": " 500", "allocate": " 0 1", "write": " 500 0"}
-        for verb in self.claims.waits:
-            if verb in ("append", "close"):  # of a handle of its own; close returns before with drop=runs
-                continue
+        # A close may return before, with drop=runs.
+        self.write_then([verb for verb in self.claims.waits if verb != "close"], A)
+
+    def test_what_does_not_wait_has_written_nothing(self) -> None:
+        if self.claims.ack != "buffered":
+            raise Skipped("it does not claim ack=buffered: what was queued may be there")
+        names = [verb for verb in self.claims.verbs if VERBS[verb] and verb not in self.claims.waits]
+        self.write_then([verb for verb in names if verb not in ("close", "truncate", "allocate")], b"")
+
+    def write_then(self, verbs: list[str], seen: bytes) -> None:
+        """Each of the verbs comes after a write; what another handle reads then."""
+        operands = {"read": " 0 1", "seek": " 0", "truncate": " 500", "append": " 1", "write": " - 1"}
+        operands |= dict.fromkeys(["allocate", "punch", "sync_range"], " 0 1")
+        for verb in verbs:
             what = "clone 2 0" if verb == "clone" else f"{verb} 0{operands.get(verb, '')}"
-            first: str | bytes = A[:1] if verb == "read" else r"\d+"
-            program = ["write 0 0 0", what, "read 1 0 100"]
-            self.one(program, ["100", first, A], handles=handles, files=[b""], data=[A])
+            handles = ["open 0 append" if verb == "append" else "open 0", "open 0", "later"]
+            first = "append 0 0" if verb == "append" else "write 0 0 0"
+            program = [first, what, "read 1 0 100"]
+            result: str | bytes = A[:1] if verb == "read" else r"\d+"
+            self.one(program, ["100", result, seen], handles=handles, files=[b""], data=[A, B])
 
     def test_a_mebibyte_arrives_whole(self) -> None:
         data = draw(1 << 20)
