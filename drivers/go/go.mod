@@ -1,0 +1,3 @@
+module filemap-uring/drivers/go
+
+go 1.19
