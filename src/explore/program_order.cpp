@@ -6,18 +6,6 @@ namespace filemap::litmus {
 
 namespace {
 
-// It waits for the write in flight of its handle (docs/model.md, rule 13).
-bool waits_for_its_write(verb verb) noexcept {
-  switch (verb) {
-    case verb::statx:
-    case verb::drop_cache:
-    case verb::close:
-      return false;
-    default:
-      return uses_handle(verb);
-  }
-}
-
 // In the mode sync, where one step goes as far as what does (docs/model.md, rule 5).
 bool takes_a_turn(verb verb) noexcept {
   return verb == verb::wait || (is_file_operation(verb) && verb != verb::clone);
@@ -28,6 +16,7 @@ bool takes_a_turn(verb verb) noexcept {
 program_order::program_order(const test& test, const mode& mode)
     : test_(test),
       early_(mode.when == acknowledgement::write_behind),
+      waits_(mode.options.waits),
       takes_turns_(mode.engine == engine_kind::sync),
       depends_(test, mode) {
   for (std::size_t p = 0; p < test.processes.size(); ++p) {
@@ -51,6 +40,13 @@ program_order::program_order(const test& test, const mode& mode)
       if (row[middle]) row |= before_[middle];
     }
   }
+}
+
+// For the write in flight of its handle (docs/model.md, rule 13).
+bool program_order::waits_for_its_write(verb verb) const noexcept {
+  const auto call = call_of(verb);
+  if (!uses_handle(verb) || !call) return false;
+  return is_write(verb) || verb == verb::flush || waits_.contains(*call);
 }
 
 bool program_order::in_one_group(place one, place other) const noexcept {

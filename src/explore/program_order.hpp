@@ -51,12 +51,14 @@ class program_order {
   bool same_or_ordered(place first, place second) const {
     return first == second || in_one_group(first, second) || ordered(first, second);
   }
+  bool waits_for_its_write(verb verb) const noexcept;
   bool in_one_group(place one, place other) const noexcept;
   /// What has happened at the least when somebody else knows that `earlier` has.
   place known_with(place earlier) const noexcept;
 
   const test& test_;
   const bool early_;
+  const file_calls waits_;
   const bool takes_turns_;  // in the mode sync
   const dependence depends_;
   std::vector<std::size_t> first_;  // by process: the number of its first statement

@@ -1585,7 +1585,7 @@ TEST_P(file_conformance, the_buffer_may_change_when_the_write_has_returned) {
 }
 
 TEST_P(file_conformance, write_all_of_several_buffers_arrives_whole_and_in_order) {
-  std::string data(write_behind_options{}.max_buffer + 100'000, '\0');
+  std::string data(acknowledgement_options{}.chunk + 100'000, '\0');
   std::iota(data.begin(), data.end(), '\0');
   const auto file = open_file("file", O_RDWR | O_APPEND);
   io_record record;

@@ -12,7 +12,7 @@ std::string_view to_string(acknowledgement when) noexcept {
 }
 
 std::unique_ptr<file> make_file(engine& engine, unique_fd fd, acknowledgement when,
-                                const write_behind_options& options) {
+                                const acknowledgement_options& options) {
   return when == acknowledgement::complete ? make_complete_file(engine, std::move(fd))
                                            : make_write_behind_file(engine, std::move(fd), options);
 }

@@ -15,20 +15,23 @@
 //
 // What each call does about the operation in flight and about a stored error:
 //   write     returns a stored error; waits; returns the error of the write before it and starts
-//             nothing then; else copies min(size, max_buffer) bytes, starts them, returns the count
+//             nothing then; else copies min(size, chunk) bytes, starts them, returns the count
 //   flush     returns a stored error; else waits and returns that write's error. No system call
 //   sync      waits; a write's error is stored, and the call goes on
 //   truncate  likewise
-//   stat      never waits
+//   stat      does not wait
 //   read      serves what an abandoned read left; else waits (a write's error is stored) and reads.
 //             A read that is abandoned stays in flight, and its bytes serve the next one
 //   seek      waits (a write's error is stored), then lseek(2)
-//   clone     from 1.29 on waits first. The clone gets no stored error and a state of its own:
+//   clone     waits first. The clone gets no stored error and a state of its own:
 //             nothing orders operations across clones, which is the whole of the bug
-//   apply     as truncate; drop_cache never waits
+//   apply     as truncate; drop_cache does not wait
 //   settle    waits; a write's error is stored
 //   close     detaches, as ~file; later calls are -EBADF
 //   ~file     detaches: the operation still runs, the close follows it, its error is lost
+//
+// Which of them wait is data (acknowledgement_options::waits); the table is of tokio from 1.29 on.
+// `write` and `flush` always do. What does not wait goes past the handle: it takes no lock.
 //
 // tokio has no call for the last three but ~file: `apply` is set_len with another system call, and
 // `close` is a drop of which the handle remains.
@@ -85,7 +88,7 @@ int errno_of_kind(int error) noexcept {
 // The part of a handle that an operation in flight needs. It outlives a dropped handle until then.
 class shared_state final : public io_op {
  public:
-  shared_state(engine& engine, unique_fd fd, const write_behind_options& options)
+  shared_state(engine& engine, unique_fd fd, const acknowledgement_options& options)
       : io_op(io_request::nop(), &completed, &lost),
         engine_(engine),
         fd_(std::move(fd)),
@@ -106,7 +109,7 @@ class shared_state final : public io_op {
   const unique_fd& fd() const noexcept { return fd_; }
   bool closed() const noexcept { return closed_; }
   int descriptor() const noexcept { return closed_ ? -1 : fd_.get(); }
-  const write_behind_options& options() const noexcept { return options_; }
+  const acknowledgement_options& options() const noexcept { return options_; }
   async_mutex& lock() noexcept { return lock_; }
 
   bool busy() const noexcept { return busy_; }
@@ -115,7 +118,7 @@ class shared_state final : public io_op {
   }
 
   std::size_t queue_write(std::int64_t position, std::span<const std::byte> data, io_record* to) {
-    const auto size = std::min(data.size(), options_.max_buffer);
+    const auto size = std::min(data.size(), options_.chunk);
     buffer_.assign(data.begin(), data.begin() + static_cast<std::ptrdiff_t>(size));
     read_from_ = buffer_.size();
     auto request = io_request::write(fd_.get(), position, buffer_);
@@ -124,7 +127,7 @@ class shared_state final : public io_op {
     return size;
   }
   void queue_read(std::int64_t position, std::size_t size, io_record* to) {
-    buffer_.resize(std::min(size, options_.max_buffer));
+    buffer_.resize(std::min(size, options_.chunk));
     read_from_ = 0;
     begin(io_request::read(fd_.get(), position, buffer_), to);
   }
@@ -227,7 +230,7 @@ class shared_state final : public io_op {
 
   engine& engine_;
   unique_fd fd_;
-  write_behind_options options_;
+  acknowledgement_options options_;
   async_mutex lock_;
   page_aligned_bytes buffer_;  // the background operation's while busy
   std::size_t read_from_ = 0;  // what is before it in `buffer_` has been served
@@ -242,7 +245,7 @@ class shared_state final : public io_op {
 
 class write_behind_file final : public file {
  public:
-  write_behind_file(engine& engine, unique_fd fd, const write_behind_options& options)
+  write_behind_file(engine& engine, unique_fd fd, const acknowledgement_options& options)
       : state_(new shared_state(engine, std::move(fd), options)) {}
   ~write_behind_file() override { state_->detach(); }
 
@@ -251,7 +254,7 @@ class write_behind_file final : public file {
     auto& state = *state_;
     const auto guard = co_await state.lock().lock();
     if (state.closed()) co_return io_result{-EBADF};
-    if (seeks() && position >= 0) {
+    if (seeks_to(position)) {
       const auto there = co_await seek_to(position, record);
       if (!there.ok()) co_return there;
       position = at_cursor;
@@ -272,6 +275,10 @@ class write_behind_file final : public file {
   task<io_result> read(std::int64_t position, std::span<std::byte> into,
                        io_record* record) override {
     auto& state = *state_;
+    if (!waits(file_call::read) && !(seeks_to(position) && waits(file_call::seek))) {
+      const auto result = co_await read_past_it(position, into, record);
+      co_return result;
+    }
     const auto guard = co_await state.lock().lock();
     if (state.closed()) co_return io_result{-EBADF};
     if (position != at_cursor) {
@@ -300,24 +307,23 @@ class write_behind_file final : public file {
   }
 
   task<io_result> sync(sync_kind kind, io_record* record) override {
-    auto& state = *state_;
-    const auto guard = co_await state.lock().lock();
-    static_cast<void>(co_await settle_and_store());
-    const auto fd = state.descriptor();
     const auto request =
-        kind == sync_kind::fsync ? io_request::fsync(fd) : io_request::fdatasync(fd);
-    const auto result = co_await perform(state.owner(), request, record);
+        kind == sync_kind::fsync ? io_request::fsync(-1) : io_request::fdatasync(-1);
+    const auto result = co_await apply(request, record);
     co_return result;
   }
 
   task<io_result> stat(struct statx& into, io_record* record) override {
-    const auto request = io_request::statx(state_->descriptor(), into);
-    const auto result = co_await perform(state_->owner(), request, record);
+    const auto result = co_await apply(io_request::statx(-1, into), record);
     co_return result;
   }
 
   task<io_result> truncate(std::int64_t length, io_record* record) override {
     auto& state = *state_;
+    if (!waits(file_call::truncate)) {
+      const auto result = co_await apply(io_request::truncate(-1, length), record);
+      co_return result;
+    }
     const auto guard = co_await state.lock().lock();
     static_cast<void>(co_await settle_and_store());
     if (const auto unread = state.discard_unread(); unread > 0) {
@@ -331,6 +337,10 @@ class write_behind_file final : public file {
 
   task<io_result> seek(std::int64_t offset) override {
     auto& state = *state_;
+    if (!waits(file_call::seek)) {
+      const auto result = co_await apply(io_request::seek(-1, offset), nullptr);
+      co_return result;
+    }
     const auto guard = co_await state.lock().lock();
     const auto result = co_await seek_to(offset, nullptr);
     co_return result;
@@ -347,10 +357,11 @@ class write_behind_file final : public file {
 
   task<io_result> apply(io_request request, io_record* record) override {
     auto& state = *state_;
-    if (request.code == opcode::drop_cache) {
+    const auto call = call_of(request.code);
+    if (call && !waits(*call)) {
       request.fd = state.descriptor();
-      const auto dropped = co_await perform(state.owner(), request, record);
-      co_return dropped;
+      const auto result = co_await perform(state.owner(), request, record);
+      co_return result;
     }
     const auto guard = co_await state.lock().lock();
     static_cast<void>(co_await settle_and_store());
@@ -376,7 +387,7 @@ class write_behind_file final : public file {
   task<std::unique_ptr<file>> clone() override {
     auto& state = *state_;
     if (state.closed()) throw std::system_error(EBADF, std::generic_category(), "clone");
-    if (state.options().clone_waits) {
+    if (waits(file_call::clone)) {
       const auto guard = co_await state.lock().lock();
       static_cast<void>(co_await settle_and_store());
     }
@@ -388,6 +399,24 @@ class write_behind_file final : public file {
   int fd() const noexcept override { return state_->descriptor(); }
 
  private:
+  bool waits(file_call call) const noexcept { return state_->options().waits.contains(call); }
+  bool seeks_to(std::int64_t position) const noexcept { return seeks() && position >= 0; }
+
+  task<io_result> read_past_it(std::int64_t position, std::span<std::byte> into,
+                               io_record* record) {
+    auto& state = *state_;
+    if (seeks_to(position)) {
+      const auto to = io_request::seek(state.descriptor(), position);
+      const auto there = co_await perform(state.owner(), to, record);
+      if (!there.ok()) co_return there;
+      position = at_cursor;
+    }
+    if (position == at_cursor) into = into.first(std::min(into.size(), state.options().chunk));
+    const auto request = io_request::read(state.descriptor(), position, into);
+    const auto result = co_await perform(state.owner(), request, record);
+    co_return result;
+  }
+
   // Under the lock.
   task<io_result> seek_to(std::int64_t offset, io_record* record) {
     auto& state = *state_;
@@ -433,7 +462,7 @@ class write_behind_file final : public file {
 }  // namespace
 
 std::unique_ptr<file> make_write_behind_file(engine& engine, unique_fd fd,
-                                             const write_behind_options& options) {
+                                             const acknowledgement_options& options) {
   return std::make_unique<write_behind_file>(engine, std::move(fd), options);
 }
 

@@ -89,7 +89,7 @@ class write_behind_file_test : public ::testing::Test {
  protected:
   ~write_behind_file_test() override { io_.finish(); }
 
-  std::unique_ptr<file> open(int flags, const write_behind_options& options = {}) {
+  std::unique_ptr<file> open(int flags, const acknowledgement_options& options = {}) {
     return make_write_behind_file(io_, open_file(path_, flags), options);
   }
   void fill(std::string_view text) const {
@@ -151,7 +151,7 @@ TEST_F(write_behind_file_test, write_takes_a_copy_so_the_bytes_may_change) {
 }
 
 TEST_F(write_behind_file_test, write_takes_no_more_than_its_buffer) {
-  const auto small = open(O_WRONLY, {.max_buffer = 4});
+  const auto small = open(O_WRONLY, {.chunk = 4});
   EXPECT_EQ(at_once(small->write(0, bytes("abcdef"))), io_result{4});
   io_.step(opcode::write);
   EXPECT_EQ(text(), "abcd");
@@ -288,7 +288,7 @@ TEST_F(write_behind_file_test, a_call_that_is_dropped_while_it_waits_for_the_loc
 // --- write_all
 
 TEST_F(write_behind_file_test, write_all_returns_with_the_last_of_its_chunks_in_flight) {
-  const auto file = open(O_WRONLY | O_APPEND, {.max_buffer = 4});
+  const auto file = open(O_WRONLY | O_APPEND, {.chunk = 4});
   auto all = started(write_all(*file, at_end, bytes("abcdefghij")));
   EXPECT_EQ(text(), "");
   io_.step(opcode::write);
@@ -310,7 +310,7 @@ TEST_F(write_behind_file_test, write_all_of_one_chunk_returns_with_all_of_it_in_
 }
 
 TEST_F(write_behind_file_test, write_all_returns_the_failure_of_a_chunk_that_is_not_the_last) {
-  const auto file = open(O_RDONLY, {.max_buffer = 4});
+  const auto file = open(O_RDONLY, {.chunk = 4});
   EXPECT_EQ(after(opcode::write, write_all(*file, 0, bytes("abcdef"))), io_result{-EBADF});
   EXPECT_EQ(io_.started(), "write");
 }
@@ -458,7 +458,7 @@ TEST_F(write_behind_file_test, an_offset_that_is_sought_is_a_place_that_clones_s
 }
 
 TEST_F(write_behind_file_test, an_offset_is_sought_once_for_all_buffers_of_a_write) {
-  const auto file = open(O_RDWR, {.max_buffer = 2, .seeks = true});
+  const auto file = open(O_RDWR, {.chunk = 2, .seeks = true});
   auto write = started(write_all(*file, 1, bytes("abcd")));
   io_.step(opcode::seek);
   io_.step(opcode::write);
@@ -607,14 +607,41 @@ TEST_F(write_behind_file_test, clone_waits_from_1_29_on_and_did_not_before) {
   const auto later = open(O_WRONLY);
   EXPECT_EQ(at_once(later->write(0, bytes("abc"))), io_result{3});
   EXPECT_NE(after(opcode::write, later->clone()), nullptr);
-  const auto earlier = open(O_WRONLY, {.clone_waits = false});
+  const auto earlier = open(O_WRONLY, {.waits = waits_of_tokio.without(file_call::clone)});
   EXPECT_EQ(at_once(earlier->write(0, bytes("xyz"))), io_result{3});
   EXPECT_NE(at_once(earlier->clone()), nullptr);
   EXPECT_EQ(text(), "abc");
 }
 
+// --- who waits is data
+
+TEST_F(write_behind_file_test, what_is_not_said_to_wait_goes_past_the_write_in_flight) {
+  const auto file = open(O_RDWR, {.waits = {file_call::statx}});
+  EXPECT_EQ(at_once(file->write(0, bytes("abc"))), io_result{3});
+  EXPECT_EQ(after(opcode::fsync, file->sync(sync_kind::fsync)), io_result{0});
+  EXPECT_EQ(after(opcode::read, file->read(0, room(3))), io_result{0});
+  EXPECT_EQ(after(opcode::truncate, file->truncate(7)), io_result{0});
+  EXPECT_EQ(after(opcode::seek, file->seek(2)), io_result{0});
+  EXPECT_EQ(after(opcode::read, file->read(at_cursor, room(16))), io_result{5});
+  EXPECT_NE(at_once(file->clone()), nullptr);
+  EXPECT_EQ(after(opcode::write, file->flush()), io_result{0});
+}
+
+TEST_F(write_behind_file_test, a_stat_waits_where_it_is_said_to) {
+  const auto file = open(O_RDWR, {.waits = {file_call::statx}});
+  EXPECT_EQ(at_once(file->write(0, bytes("abc"))), io_result{3});
+  struct statx status {};
+  auto stat = file->stat(status);
+  stat.start();
+  io_.step(opcode::write);
+  EXPECT_FALSE(stat.done());
+  io_.step(opcode::statx);
+  EXPECT_EQ(stat.result(), io_result{0});
+  EXPECT_EQ(status.stx_size, 3U);
+}
+
 TEST_F(write_behind_file_test, a_clone_has_a_state_of_its_own) {
-  const auto file = open(O_WRONLY | O_APPEND, {.max_buffer = 2});
+  const auto file = open(O_WRONLY | O_APPEND, {.chunk = 2});
   const auto clone = at_once(file->clone());
   EXPECT_EQ(at_once(file->write(at_end, bytes("a"))), io_result{1});
   EXPECT_EQ(at_once(clone->write(at_end, bytes("bcd"))), io_result{2}) << "with the same options";
@@ -824,7 +851,9 @@ class litmus_round {
  private:
   static std::unique_ptr<file> make(engine& engine, const variant& how, unique_fd fd) {
     if (how.when == acknowledgement::complete) return make_complete_file(engine, std::move(fd));
-    return make_write_behind_file(engine, std::move(fd), {.clone_waits = how.clone_waits});
+    acknowledgement_options options;
+    if (!how.clone_waits) options.waits = options.waits.without(file_call::clone);
+    return make_write_behind_file(engine, std::move(fd), options);
   }
 
   task<> take_clones() {

@@ -25,7 +25,7 @@ std::span<const mode> all_modes() {
       mode{.name = "tokio-fs",
            .engine = engine_kind::pool,
            .when = acknowledgement::write_behind,
-           .behind = {.seeks = true}},
+           .options = {.seeks = true}},
       mode{"uring-write-behind", engine_kind::uring, acknowledgement::write_behind},
       mode{"sync", engine_kind::sync, acknowledgement::complete},
   };
@@ -37,11 +37,13 @@ std::span<const mode> older_modes() {
       mode{.name = "tokio-fs-1.28",
            .engine = engine_kind::pool,
            .when = acknowledgement::write_behind,
-           .behind = {.clone_waits = false, .seeks = true}},
+           .options = {.waits = waits_of_tokio.without(file_call::clone), .seeks = true}},
       mode{.name = "tokio-fs-1.24",
            .engine = engine_kind::pool,
            .when = acknowledgement::write_behind,
-           .behind = {.max_buffer = 16 << 10, .clone_waits = false, .seeks = true}},
+           .options = {.chunk = 16 << 10,
+                       .waits = waits_of_tokio.without(file_call::clone),
+                       .seeks = true}},
   };
   return modes;
 }

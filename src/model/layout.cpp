@@ -7,11 +7,6 @@ namespace filemap::litmus {
 
 bool is_invisible(verb verb) noexcept { return is_sync(verb) || verb == verb::drop_cache; }
 
-bool settles(verb verb) noexcept {
-  return verb == verb::read || verb == verb::seek || is_sync(verb) || verb == verb::truncate ||
-         verb == verb::allocate || verb == verb::punch;
-}
-
 namespace {
 
 // A clone is made by the loop itself, and so is the closing of a handle that is acknowledged early.
@@ -67,6 +62,7 @@ layout::layout(const test& test, const mode& mode, bool atomic) {
   find_collisions();
   find_neighbours();
   find_cursors(test, mode, atomic);
+  find_who_settles(mode);
   place(test, mode, atomic);
 }
 
@@ -225,7 +221,7 @@ void layout::find_cursors(const test& test, const mode& mode, bool atomic) {
     const bool has_offset = each.what.what == verb::write || each.what.what == verb::read;
     const bool by_buffer = mode.when == acknowledgement::write_behind && !each.past_handle;
     if (each.what.what == verb::read && each.at_cursor && by_buffer) {
-      each.what.size = std::min<std::uint64_t>(each.what.size, mode.behind.max_buffer);
+      each.what.size = std::min<std::uint64_t>(each.what.size, mode.options.chunk);
     }
     each.seeks = mode.seeks() && has_offset && !each.at_cursor && !each.past_handle;
     each.at_cursor = each.at_cursor || each.seeks;
@@ -239,6 +235,19 @@ void layout::find_cursors(const test& test, const mode& mode, bool atomic) {
     });
     one.cursor_in_steps =
         one.at_cursor && one.cursor_races && mode.engine == engine_kind::uring && !atomic;
+  }
+}
+
+// tokio's complete_inflight. What goes past its handle waits for it too, and lets go of it before
+// it begins.
+void layout::find_who_settles(const mode& mode) {
+  if (mode.when != acknowledgement::write_behind) return;
+  const auto waits = [&](file_call call) { return mode.options.waits.contains(call); };
+  for (auto& each : operations) {
+    const auto verb = each.what.what;
+    const auto call = call_of(verb);
+    if (!uses_handle(verb) || is_write(verb) || !call || each.past_handle) continue;
+    each.settles = waits(*call) || (each.seeks && waits(file_call::seek));
   }
 }
 
@@ -282,7 +291,7 @@ void layout::place_queued(const test& test, const mode& mode, bool atomic) {
   for (auto& each : operations) {
     if (!each.queued) continue;
     in_the_back.push_back(index_of(each));
-    if (each.what.data.size > mode.behind.max_buffer) each.accepted = new_words(2);
+    if (each.what.data.size > mode.options.chunk) each.accepted = new_words(2);
     each.only_when_busy = !reseated[each.handle];
     if (!each.only_when_busy) place(each, atomic);
   }

@@ -36,6 +36,7 @@ struct operation {
   bool cursor_in_steps = false;  ///< a ring takes the cursor, and sets it, while others may too
   bool direct = false;
   bool queued = false;        ///< a write that is acknowledged when it is queued
+  bool settles = false;       ///< it waits for its handle's write in flight, and locks the handle
   bool past_handle = false;   ///< given to the engine itself: it drains, or may be cancelled
   bool handle_stays = true;   ///< no other process opens or closes its handle
   bool alone = false;         ///< no step of another can meddle between its call and its effect
@@ -115,6 +116,7 @@ struct layout {
   void find_collisions();
   void find_neighbours();
   void find_cursors(const test& test, const mode& mode, bool atomic);
+  void find_who_settles(const mode& mode);
   void place(const test& test, const mode& mode, bool atomic);
   void place(operation& placed, bool atomic);
   void place_queued(const test& test, const mode& mode, bool atomic);
@@ -127,7 +129,5 @@ struct layout {
 bool in_flight(const operation& op, const mode& mode) noexcept;
 /// It changes nothing that anybody can see while the machine is up.
 bool is_invisible(verb verb) noexcept;
-/// It waits for the handle's operation in flight: tokio's complete_inflight.
-bool settles(verb verb) noexcept;
 
 }  // namespace filemap::litmus

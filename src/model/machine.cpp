@@ -61,9 +61,9 @@ machine::machine(const test& test, const mode& mode, bool atomic_writes, excess_
       observed_(observed_by(test)),
       permitted_(permitted),
       write_behind_(mode.when == acknowledgement::write_behind),
-      clone_waits_(mode.behind.clone_waits),
+      clone_waits_(mode.options.waits.contains(file_call::clone)),
       seeks_(mode.seeks()),
-      max_buffer_(mode.behind.max_buffer),
+      chunk_(mode.options.chunk),
       on_ring_(mode.engine == engine_kind::uring),
       inline_(mode.engine == engine_kind::sync),
       atomic_(atomic_writes || inline_),
@@ -217,7 +217,7 @@ bool machine::call(const operation& op) {
   if (verb == verb::flush) return flush(op);
   if (verb == verb::close) return close(op);
   if (op.queued) return queue_write(op);
-  if (write_behind_ && (op.past_handle ? uses_handle(verb) : settles(verb))) {
+  if (write_behind_ && (op.past_handle ? uses_handle(verb) : op.settles)) {
     if ((now_[op.process] & past_settled) == 0) {
       if (!has_settled(op.handle)) return get_handle(op);
       if (!op.past_handle) now_[handle_word(op.handle)] |= handle_locked;
@@ -267,7 +267,7 @@ bool machine::execute(const operation& op, how way) {
   }
   const auto file = file_of(op);
   if (is(op, io_is_over)) return way == how{} && end_at_cursor(op);
-  if (op.seeks && verb == verb::read && !is(op, has_sought)) {
+  if (op.seeks && !op.queued && !is(op, has_sought)) {
     set(op, has_sought);
     if (op.order != no_word) leave_order(op);
     return way == how{} && seek_to_offset(op) && (!atomic_ || submit_behind_seek(op));
@@ -338,7 +338,7 @@ bool machine::complete(const operation& op, const ending& end) {
     return true;
   }
   note_result(op, end);
-  if (write_behind_ && settles(op.what.what) && !op.past_handle) {
+  if (op.settles) {
     now_[handle_word(op.handle)] &= static_cast<word>(~handle_locked);
   }
   if (in_group(op)) {
@@ -520,7 +520,7 @@ bool machine::has_let_go_of_lock(const operation& op) const noexcept {
 // --- files: changing them
 
 std::uint64_t machine::chunk_begin(const operation& op) const noexcept {
-  return op.accepted == no_word ? 0 : (number_at(op.accepted) - 1) / max_buffer_ * max_buffer_;
+  return op.accepted == no_word ? 0 : (number_at(op.accepted) - 1) / chunk_ * chunk_;
 }
 std::uint64_t machine::chunk_size(const operation& op) const noexcept {
   const auto end = op.accepted == no_word ? op.what.data.size : number_at(op.accepted);
@@ -1133,7 +1133,7 @@ bool machine::queue_write(const operation& op) {
   const auto size = op.what.data.size;
   bool last = true;
   if (op.accepted != no_word) {
-    const auto accepted = std::min(size, number_at(op.accepted) + max_buffer_);
+    const auto accepted = std::min(size, number_at(op.accepted) + chunk_);
     set_number(op.accepted, accepted);
     last = accepted == size;
   }

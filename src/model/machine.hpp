@@ -89,7 +89,7 @@ class machine {
   static constexpr word to_cancel = 0x1000;    // when its turn comes
   static constexpr word is_placed = 0x2000;    // it has taken its place from the cursor
   static constexpr word io_is_over = 0x4000;   // all but to set the cursor, to `place`
-  static constexpr word has_sought = 0x8000;   // a read, where that comes before
+  static constexpr word has_sought = 0x8000;   // to its offset, where that comes before
   static_assert(max_files <= 0xf, "a file's number has four bits");
 
   enum class flux : word {
@@ -413,7 +413,7 @@ class machine {
   const bool write_behind_;
   const bool clone_waits_;
   const bool seeks_;
-  const std::uint64_t max_buffer_;
+  const std::uint64_t chunk_;
   const bool on_ring_;
   const bool inline_;  // the engine executes inside the submission
   const bool atomic_;

@@ -20,10 +20,12 @@ inline test program(std::string_view source) { return parse(source, "program"); 
 /// What the model says of a test in a mode, as "tokio-fs+flush".
 class modelled_test {
  public:
-  modelled_test(test test, std::string_view mode, const model_options& options = {})
-      : test_(std::move(test)), result_(model(test_, parse_mode(mode).value(), options)) {
-    EXPECT_TRUE(result_.complete) << mode;
+  modelled_test(test test, const mode& mode, const model_options& options = {})
+      : test_(std::move(test)), result_(model(test_, mode, options)) {
+    EXPECT_TRUE(result_.complete) << mode.name;
   }
+  modelled_test(test test, std::string_view mode, const model_options& options = {})
+      : modelled_test(std::move(test), parse_mode(mode).value(), options) {}
   modelled_test(std::string_view source, std::string_view mode)
       : modelled_test(program(source), mode) {}
 

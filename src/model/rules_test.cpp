@@ -287,6 +287,56 @@ exists (P0:r.res = 0 /\ P1:v.res = 0))",
   EXPECT_FALSE(modelled.deadlocks());
 }
 
+mode with(std::string_view name, acknowledgement_options options) {
+  auto changed = *find_mode(name);
+  changed.options = options;
+  return changed;
+}
+
+TEST(waits, say_which_calls_wait_for_the_write_in_flight_of_their_handle) {
+  const auto source = [](std::string_view call) {
+    return program(fmt::format(R"(F waits "?"
+{{ file f = ""; handle w = open f append; {}handle r = open f; }}
+P0 {{ append(w, a[5]); {}; st = statx(r); }}
+exists (P0:st.size = 0))",
+                               call[0] == 'c' ? "handle c; " : "", call));
+  };
+  for (const auto* const call : {"fsync(w)", "read(w, 0, 1)", "truncate(w, 9)", "seek(w, 1)",
+                                 "statx(w)", "drop_cache(w)", "c = clone w"}) {
+    const auto what = call_of(source(call).processes[0].body[1].what).value();
+    const auto all = waits_of_tokio.with(what);
+    EXPECT_FALSE(modelled_test(source(call), with("tokio-fs", {.waits = all})).counts()) << call;
+    const auto others = with("tokio-fs", {.waits = all.without(what)});
+    // What sets the size does so before or behind the write.
+    const bool sets_size = what == file_call::truncate;
+    EXPECT_EQ(modelled_test(source(call), others).counts(), !sets_size) << call;
+  }
+  EXPECT_FALSE(modelled_test(source("flush(w)"), with("tokio-fs", {.waits = {}})).counts());
+}
+
+TEST(waits, a_truncation_that_does_not_may_come_before_the_write) {
+  constexpr std::string_view source = R"(F truncate "?"
+{ file f = ""; handle w = open f append; }
+P0 { append(w, a[5]); truncate(w, 9); }
+exists (f.size = 14))";
+  const auto without = waits_of_tokio.without(file_call::truncate);
+  EXPECT_TRUE(modelled_test(program(source), with("tokio-fs", {.waits = without})).counts());
+  EXPECT_FALSE(asks_for_what_is_allowed(source, "tokio-fs"));
+}
+
+TEST(cursors, may_be_moved_between_a_seek_and_a_complete_write_or_read) {
+  constexpr std::string_view source = R"(F clone-seek "?"
+{ file f = old[8]; handle w = open f; handle r = clone w; }
+P0 { write(w, 4, x[2]); }
+P1 { d = read(r, 0, 4); }
+exists (f = x[2] old[2..8] \/ P1:d = old[4..8] /\ f = old[8] x[2]))";
+  const auto seeking = with("blocking-pool", {.seeks = true});
+  const modelled_test modelled(program(source), seeking);
+  EXPECT_TRUE(modelled.has("P1:d=old[2..6]; f=x[2] old[2..8];")) << "the read's seek came between";
+  EXPECT_TRUE(modelled.has("P1:d=old[4..8]; f=old[8] x[2];")) << "the write's did";
+  EXPECT_FALSE(asks_for_what_is_allowed(source, "blocking-pool"));
+}
+
 TEST(cursors, are_set_back_by_a_ring_that_does_not_lock_them) {
   constexpr std::string_view lost = R"(F lost "?"
 { file f = ""; handle w = open f; handle r = clone w; }

@@ -46,9 +46,6 @@ constexpr std::uint64_t cursor_bit(std::size_t description) noexcept {
 }
 static_assert(sequencer + max_handles < 64);
 
-// It asks a write-behind handle for nothing but its descriptor.
-bool passes_by(verb verb) noexcept { return verb == verb::statx || verb == verb::drop_cache; }
-
 // Of the repeated experiment: it looks at what processes share in memory.
 bool is_shared_memory(verb verb) noexcept {
   return verb == verb::load || verb == verb::store || verb == verb::check;
@@ -68,6 +65,7 @@ class dependence::analysis {
   analysis(const test& test, const mode& mode)
       : test_(test),
         early_(mode.when == acknowledgement::write_behind),
+        waits_(mode.options.waits),
         seeks_(mode.seeks()),
         at_once_(mode.engine == engine_kind::sync),
         appends_move_cursor_(mode.appends_move_cursor()),
@@ -146,13 +144,22 @@ class dependence::analysis {
         if (!touches(test_, statement, static_cast<std::uint8_t>(handle))) continue;
         uses = true;
         const auto number = static_cast<std::size_t>(&process - test_.processes.data());
-        calls = calls || !passes_by(statement.what) || goes_past(number, at);
+        calls = calls || !passes_by(statement) || goes_past(number, at);
         is_closed = is_closed || statement.what == verb::close;
       }
       callers += calls ? 1 : 0;
       users += uses ? 1 : 0;
     }
     return (is_closed && users > 1) || (early_ && callers > 1);
+  }
+
+  // It asks a handle that acknowledges early for nothing but its descriptor.
+  bool passes_by(const statement& statement) const {
+    const auto call = call_of(statement.what);
+    if (!call || !uses_handle(statement.what) || is_write(statement.what)) return false;
+    if (statement.what == verb::flush || waits_.contains(*call)) return false;
+    const bool seeks_before = seeks_ && statement.what == verb::read && !is_at_cursor(statement);
+    return !seeks_before || !waits_.contains(file_call::seek);
   }
 
   // It is submitted past its handle, which it waits for before.
@@ -243,6 +250,7 @@ class dependence::analysis {
 
   const test& test_;
   const bool early_;
+  const file_calls waits_;
   const bool seeks_;
   const bool at_once_;
   const bool appends_move_cursor_;

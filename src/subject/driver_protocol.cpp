@@ -103,6 +103,18 @@ bool take_flags(driver_claims& into, std::string_view list) {
   return known;
 }
 
+bool take_waits(driver_claims& into, std::string_view list) {
+  bool known = true;
+  into.options.waits = {};
+  each_item(list, [&](std::string_view name) {
+    const auto* const verb = find_verb(name);
+    const auto call = verb != nullptr ? call_of(verb->what) : std::nullopt;
+    known = known && call.has_value();
+    if (call) into.options.waits = into.options.waits.with(*call);
+  });
+  return known;
+}
+
 template <typename Value, std::size_t N>
 bool choose(Value& into, std::string_view word,
             const std::array<std::pair<std::string_view, Value>, N>& values) {
@@ -134,12 +146,12 @@ constexpr std::array claim_rows = {
               [](driver_claims& into, std::string_view value) {
                 const auto bytes = number_in<std::uint64_t>(value);
                 if (!bytes || *bytes == 0) return false;
-                into.behind.max_buffer = *bytes;
+                into.options.chunk = *bytes;
                 return true;
               }},
     claim_row{"cursor",
               [](driver_claims& into, std::string_view value) {
-                return choose<bool, 2>(into.behind.seeks, value,
+                return choose<bool, 2>(into.options.seeks, value,
                                        {{{"positional", false}, {"shared", true}}});
               }},
     claim_row{
@@ -183,7 +195,7 @@ void refuse_trouble(std::string_view line) {
 mode driver_claims::of(mode named) const {
   named.engine = engine_kind::driver;
   named.when = when;
-  named.behind = behind;
+  named.options = options;
   return named;
 }
 

@@ -34,7 +34,7 @@ struct driver_claims {
   std::bitset<verb_count> verbs;
   bool append = false, direct = false, dsync = false;  ///< flags of open that it can pass
   acknowledgement when = acknowledgement::complete;
-  write_behind_options behind{.clone_waits = false};
+  acknowledgement_options options{.waits = {}};
   bool reads_whole = true;
 
   /// Of the answer to the greeting. Throws misspoken.

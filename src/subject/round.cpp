@@ -75,7 +75,7 @@ round_files::round_files(const round_setup& setup, std::size_t index, const patt
     switch (declared.from) {
       case handle_origin::open:
         open_handle(i, make_file(setup.engine, named_.open(declared.source, flags_of(i)),
-                                 setup.mode.when, setup.mode.behind));
+                                 setup.mode.when, setup.mode.options));
         break;
       case handle_origin::clone:
         open_handle(i, at_once(handles_[declared.source]->clone()));
@@ -437,7 +437,7 @@ task<io_result> round::execute(round_files& files, const statement& what, place&
       const auto opened = co_await perform(setup_.engine, request, &step.io);
       if (!opened.ok()) co_return opened;
       files.open_handle(what.operand, make_file(setup_.engine, unique_fd{opened.descriptor()},
-                                                setup_.mode.when, setup_.mode.behind));
+                                                setup_.mode.when, setup_.mode.options));
       break;
     }
     case verb::clone:

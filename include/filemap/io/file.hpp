@@ -2,6 +2,7 @@
 
 #include "filemap/coro/task.hpp"
 #include "filemap/io/engine.hpp"
+#include "filemap/io/file_call.hpp"
 #include "filemap/io/unique_fd.hpp"
 
 #include <cstddef>
@@ -50,8 +51,7 @@ class file {
   /// Waits until every acknowledged write has completed and returns the error of one that failed.
   virtual task<io_result> flush() = 0;
   /// Any other operation on this handle's descriptor (`request.fd` is set to it), for what
-  /// tokio::fs has no call for: sync_range, allocate, punch, drop_cache. It waits as `truncate`
-  /// does, but drop_cache, which like `stat` waits for nothing.
+  /// tokio::fs has no call for: sync_range, allocate, punch, drop_cache.
   virtual task<io_result> apply(io_request request, io_record* record = nullptr) = 0;
   /// Waits for what is in flight on this handle, whose failure is kept for a later call; no system
   /// call. For who is to start operations on the descriptor itself, past the handle.
@@ -64,22 +64,33 @@ class file {
   /// Throws std::system_error (EMFILE; EBADF after `close`).
   virtual task<std::unique_ptr<file>> clone() = 0;
 
-  /// Does a read or write at an offset move the cursor? (`write_behind_options::seeks`)
+  /// Does a read or write at an offset move the cursor? (`acknowledgement_options::seeks`)
   virtual bool seeks() const noexcept { return false; }
   /// -1 after `close`.
   virtual int fd() const noexcept = 0;
 };
 
-/// What differs between tokio's versions; the defaults are those of 1.37 and later, but for
-/// `seeks`.
-struct write_behind_options {
-  std::size_t max_buffer = 2 << 20;  ///< bytes one write takes: 16 KiB up to 1.24, then 2 MiB
-  bool clone_waits = true;           ///< from 1.29 `try_clone` waits for the operation in flight
+/// Which of tokio's calls wait for the operation in flight of their handle, beside a write: from
+/// 1.29 on also a clone. (allocate, punch and sync_range are not tokio's, and wait as its truncate
+/// does.)
+inline constexpr file_calls waits_of_tokio = {
+    file_call::read,     file_call::seek,      file_call::fsync,    file_call::fdatasync,
+    file_call::truncate, file_call::clone,     file_call::allocate, file_call::punch,
+    file_call::flush,    file_call::sync_range};
+
+/// How a mode acknowledges, beside when; the defaults are those of tokio from 1.37 on, but for
+/// `seeks`. Of a complete handle only `seeks` means anything.
+struct acknowledgement_options {
+  /// Bytes that are queued of one write: 16 KiB up to tokio 1.24, then 2 MiB.
+  std::size_t chunk = 2 << 20;
+  /// The calls that wait for the write in flight of their handle. `write` and `flush` do in any
+  /// case: a handle has one operation in flight, and to wait is what a flush is for.
+  file_calls waits = waits_of_tokio;
   /// Reads and writes at an offset are a seek and a read or write at the cursor, which clones
   /// share. tokio's are, as it has no others; a ring has an offset in every entry.
   bool seeks = false;
 
-  friend bool operator==(const write_behind_options&, const write_behind_options&) = default;
+  friend bool operator==(const acknowledgement_options&, const acknowledgement_options&) = default;
 };
 
 /// A handle whose calls return when the kernel has done what they ask for.
@@ -88,11 +99,11 @@ std::unique_ptr<file> make_complete_file(engine& engine, unique_fd fd);
 /// tokio::fs::File, rule by rule (write_behind_file.cpp says which and where from). Such a handle
 /// may be destroyed with an operation in flight; the engine must outlive the operation.
 std::unique_ptr<file> make_write_behind_file(engine& engine, unique_fd fd,
-                                             const write_behind_options& options = {});
+                                             const acknowledgement_options& options = {});
 
-/// `options` are of a write-behind handle.
+/// No complete handle of ours seeks: `options` are of one that acknowledges early.
 std::unique_ptr<file> make_file(engine& engine, unique_fd fd, acknowledgement when,
-                                const write_behind_options& options = {});
+                                const acknowledgement_options& options = {});
 
 /// open(2) with O_CLOEXEC added. Throws std::system_error naming the path.
 unique_fd open_file(const std::filesystem::path& path, int flags, unsigned mode = 0644);

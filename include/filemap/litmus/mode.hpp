@@ -24,9 +24,9 @@ struct mode {
   std::string name;
   engine_kind engine = engine_kind::uring;
   acknowledgement when = acknowledgement::complete;
-  bool flush = false;                ///< the writer flushes before it notifies
-  write_behind_options behind = {};  ///< with `write_behind`: which of tokio's versions
-  std::string command = {};          ///< of a driver: for /bin/sh
+  bool flush = false;  ///< the writer flushes before it notifies
+  acknowledgement_options options = {};
+  std::string command = {};  ///< of a driver: for /bin/sh
 
   /// May a reader miss what was flushed? Only when writes are acknowledged early and nobody
   /// flushes.
@@ -34,7 +34,7 @@ struct mode {
     return when == acknowledgement::write_behind && !flush;
   }
   /// Is a read or write at an offset a seek, and then one at the cursor? (Not past its handle.)
-  bool seeks() const noexcept { return when == acknowledgement::write_behind && behind.seeks; }
+  bool seeks() const noexcept { return options.seeks; }
   /// Does an append set the cursor behind it? write(2) does; a ring appends at an offset.
   bool appends_move_cursor() const noexcept { return engine != engine_kind::uring; }
   /// The same with a flush; its name says so.

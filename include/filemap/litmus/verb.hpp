@@ -1,10 +1,12 @@
 #pragma once
 
+#include "filemap/io/file_call.hpp"
 #include "filemap/io/op.hpp"
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -157,6 +159,12 @@ constexpr bool only_looks(verb verb) noexcept {
 constexpr bool is_sync(verb verb) noexcept {
   const auto code = traits_of(verb).code;
   return code == opcode::fsync || code == opcode::fdatasync || code == opcode::sync_range;
+}
+/// The call of a handle that it is; none for what is not one, and for a close.
+constexpr std::optional<file_call> call_of(verb verb) noexcept {
+  if (verb == verb::flush) return file_call::flush;
+  if (verb == verb::clone) return file_call::clone;
+  return filemap::call_of(traits_of(verb).code);
 }
 /// May it be a member of a group, drain, and be cancelled? Others use a handle's number when it is
 /// reseated, so what does that stands alone.
