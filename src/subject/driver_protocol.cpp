@@ -135,13 +135,7 @@ constexpr std::array claim_rows = {
                                                   {{{"complete", acknowledgement::complete},
                                                     {"queued", acknowledgement::write_behind}}});
               }},
-    claim_row{"waits",
-              [](driver_claims& into, std::string_view list) {
-                std::bitset<verb_count> verbs;
-                if (!take_verbs(verbs, list)) return false;
-                into.behind.clone_waits = verbs.test(static_cast<std::size_t>(verb::clone));
-                return true;
-              }},
+    claim_row{"waits", take_waits},
     claim_row{"chunk",
               [](driver_claims& into, std::string_view value) {
                 const auto bytes = number_in<std::uint64_t>(value);
