@@ -311,17 +311,6 @@ void load_tests(options& options) {
   }
 }
 
-void refuse_what_no_driver_does(const options& options) {
-  if (options.what != activity::explore && options.what != activity::replay) return;
-  for (const auto& mode : options.modes) {
-    if (mode.engine != litmus::engine_kind::driver) continue;
-    refuse(
-        fmt::format("--mode {}: a driver runs rounds, and its schedules are not searched; leave "
-                    "out what asks for a schedule, or the driver",
-                    mode.name));
-  }
-}
-
 // Where none is named, the model tells of all; what searches schedules takes the experiment as a
 // test, which a run does not need.
 void understand_tests(options& options) {
@@ -430,7 +419,6 @@ std::optional<options> parse_command_line(std::span<const char* const> argv, std
   if (options.dir.empty()) options.dir = default_directory();
   options.modes = modes_of(line);
   options.compares = line.compare;
-  refuse_what_no_driver_does(options);
   refuse_what_no_mode_needs(given, options.modes);
   understand_experiment(options, find(given, "--size") != nullptr);
   understand_output(options);

@@ -2,6 +2,7 @@
 
 #include "advice.hpp"
 #include "cli.hpp"
+#include "explore/driver_exploration.hpp"
 
 #include <exception>
 #include <new>
@@ -27,14 +28,31 @@ litmus::exploration_options exploration_options_of(const options& asked,
   return options;
 }
 
+litmus::driver_subject::settings settings_of(const options& asked, const litmus::mode& mode,
+                                             const std::filesystem::path& dir,
+                                             const std::atomic<bool>* interrupt) {
+  return {mode.command, dir, asked.round_timeout, interrupt};
+}
+
+litmus::exploration_result explore_by(const options& asked, const litmus::test& test,
+                                      const litmus::mode& mode, const std::filesystem::path& dir,
+                                      drivers& drivers,
+                                      const litmus::exploration_options& options) {
+  if (mode.engine != litmus::engine_kind::driver) return litmus::explore(test, mode, dir, options);
+  return litmus::explore(test, mode, drivers.of(mode).claims(),
+                         settings_of(asked, mode, dir, options.interrupt), options);
+}
+
 explored_mode explore_mode(const options& asked, const litmus::test& test, const litmus::mode& mode,
-                           const std::filesystem::path& dir,
+                           const std::filesystem::path& dir, drivers& drivers,
                            const litmus::exploration_options& options) {
   explored_mode explored{mode, "", "", std::nullopt};
   try {
-    explored.result = litmus::explore(test, mode, dir, options);
+    explored.result = explore_by(asked, test, mode, dir, drivers, options);
     if (explored.result->failed)
       explored.failure = describe_failure(explored.result->failed, asked.dir);
+  } catch (const litmus::driver_failed& error) {
+    explored.cannot_run = error.what();
   } catch (const unsupported& error) {
     explored.cannot_run = error.what();
     spdlog::info("{} cannot run: {}", mode.name, explored.cannot_run);
@@ -47,7 +65,7 @@ explored_mode explore_mode(const options& asked, const litmus::test& test, const
 }  // namespace
 
 exploration_run run_exploration(const options& asked, const work_directory& directory,
-                                const std::atomic<bool>& interrupt) {
+                                drivers& drivers, const std::atomic<bool>& interrupt) {
   exploration_run run;
   run.asked = asked.settings();
   run.filesystem = inspect_filesystem(directory.path());
@@ -58,24 +76,33 @@ exploration_run run_exploration(const options& asked, const work_directory& dire
     auto& explored = run.tests.emplace_back(explored_test{asked.arguments[i], test, {}});
     for (const auto& mode : asked.modes) {
       if (interrupt.load()) break;
-      explored.modes.push_back(explore_mode(asked, test, mode, dir, options));
+      explored.modes.push_back(explore_mode(asked, test, mode, dir, drivers, options));
     }
   }
   run.interrupted = interrupt.load();
   return run;
 }
 
-replayed_run run_replay(const options& asked, const work_directory& directory,
+replayed_run run_replay(const options& asked, const work_directory& directory, drivers& drivers,
                         const std::atomic<bool>& interrupt) {
   replayed_run run;
   run.test = asked.tests.front();
   run.mode = asked.modes.front();
   try {
-    run.schedule = litmus::replay(run.test, run.mode, directory.subdirectory("schedules"),
-                                  *asked.replay, exploration_options_of(asked, interrupt));
+    const auto dir = directory.subdirectory("schedules");
+    const auto options = exploration_options_of(asked, interrupt);
+    if (run.mode.engine == litmus::engine_kind::driver) {
+      run.schedule =
+          litmus::replay(run.test, run.mode, drivers.of(run.mode).claims(),
+                         settings_of(asked, run.mode, dir, &interrupt), *asked.replay, options);
+    } else {
+      run.schedule = litmus::replay(run.test, run.mode, dir, *asked.replay, options);
+    }
   } catch (const std::invalid_argument& error) {
     throw usage_error(fmt::format("--replay {}: {}", to_string(*asked.replay), error.what()));
   } catch (const unsupported&) {
+    throw;
+  } catch (const litmus::driver_failed&) {
     throw;
   } catch (...) {
     throw std::runtime_error(describe_failure(std::current_exception(), asked.dir));

@@ -232,12 +232,14 @@ int run(const options& asked) {
   return ending.status();
 }
 
-int explore(const options& asked) {
+int explore(options asked) {
   const auto files = open_outputs(asked);
   catch_interrupts();
   const work_directory directory(asked.dir);
   remove_when_interrupted_twice(directory.path());
-  const auto run = run_exploration(asked, directory, interrupted());
+  drivers drivers(asked, directory.path(), interrupted());
+  take_claims(asked, drivers);
+  const auto run = run_exploration(asked, directory, drivers, interrupted());
 
   ending ending(exit_status_of(run));
   tell_results(ending, asked, files, run, &exporter::of_exploration,
@@ -246,11 +248,13 @@ int explore(const options& asked) {
   return ending.status();
 }
 
-int replay(const options& asked) {
+int replay(options asked) {
   catch_interrupts();
   const work_directory directory(asked.dir);
   remove_when_interrupted_twice(directory.path());
-  const auto run = run_replay(asked, directory, interrupted());
+  drivers drivers(asked, directory.path(), interrupted());
+  take_claims(asked, drivers);
+  const auto run = run_replay(asked, directory, drivers, interrupted());
 
   ending ending(exit_status_of(run, asked.strict));
   ending.tell([&] { print(text_report(run, in_color(asked))); });

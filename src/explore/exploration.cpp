@@ -5,6 +5,7 @@
 
 #include "filemap/subject/verdict.hpp"
 
+#include "driver_exploration.hpp"
 #include "explanation.hpp"
 #include "fixed_schedule.hpp"
 #include "program_order.hpp"
@@ -14,6 +15,8 @@
 #include <algorithm>
 #include <chrono>
 #include <exception>
+#include <functional>
+#include <memory>
 #include <stdexcept>
 #include <utility>
 
@@ -36,7 +39,7 @@ std::optional<bool> allowed_by(judgement::standing stands) {
   return stands == judgement::standing::allowed;
 }
 
-executed_schedule schedule_of(const litmus_subject& subject, const executed_run& done) {
+executed_schedule schedule_of(const judged_subject& subject, const executed_run& done) {
   executed_schedule schedule;
   schedule.witness = done.schedule;
   schedule.deadlock = done.end->deadlock;
@@ -47,14 +50,14 @@ executed_schedule schedule_of(const litmus_subject& subject, const executed_run&
   return schedule;
 }
 
-void take_steps(const litmus_subject& subject, executed_schedule& into) {
+void take_steps(const judged_subject& subject, executed_schedule& into) {
   const auto steps = subject.steps();
   into.steps.assign(steps.begin(), steps.end());
 }
 
 // What was found, executed again for its steps. What an interrupted search has found is not lost,
 // so that has a while of its own.
-executed_schedule again(litmus_subject& subject, const executed_run& found, search_options how) {
+executed_schedule again(judged_subject& subject, const executed_run& found, search_options how) {
   constexpr auto patience = std::chrono::milliseconds(250);
   if (is_interrupted(how)) {
     how.interrupt = nullptr;
@@ -90,17 +93,15 @@ void keeping_what_was_found(exploration_result& result, Function go_on) {
   }
 }
 
-exploration_result explored(const test& test, const mode& mode, const std::filesystem::path& dir,
-                            const uring_options& ring, const search_options& how,
+// Of a test, with the model to judge by.
+using subject_maker = std::function<std::unique_ptr<judged_subject>(
+    const test& test, std::shared_ptr<const model_result> model)>;
+
+exploration_result explored(const test& test, const subject_maker& make, const search_options& how,
                             std::shared_ptr<const model_result> model) {
-  litmus_subject subject(test, mode, dir, ring, std::move(model));
+  const auto made = make(test, std::move(model));
+  auto& subject = *made;
   const auto found = search(subject, how);
-  if (found.diverged > 0) {
-    throw std::runtime_error(
-        "a schedule that was executed again went another way: something else changes the files "
-        "of " +
-        dir.string());
-  }
   if (found.failed && found.schedules == 0) std::rethrow_exception(found.failed);
   exploration_result result;
   result.engine = subject.traits();
@@ -109,6 +110,7 @@ exploration_result explored(const test& test, const mode& mode, const std::files
   result.deadlocks = found.deadlocks;
   result.cut = found.cut;
   result.sampled = found.sampled;
+  result.diverged = found.diverged;
   result.complete = found.complete;
   result.interrupted = found.interrupted;
   result.failed = found.failed;
@@ -177,8 +179,7 @@ std::string not_searched(const test& test, const mode& mode) {
   return "";
 }
 
-std::optional<explanation> explained(const test& test, const mode& mode,
-                                     const std::filesystem::path& dir,
+std::optional<explanation> explained(const test& test, const mode& mode, const subject_maker& make,
                                      const exploration_options& options,
                                      const exploration_result& result) {
   if (repeats(test)) return std::nullopt;
@@ -199,7 +200,7 @@ std::optional<explanation> explained(const test& test, const mode& mode,
   means.model = [&](const litmus::test& changed) { return model_of(changed, mode, quick); };
   means.stopped = [&] { return is_interrupted(how) || is_out_of_time(how); };
   means.search = [&](const litmus::test& changed, std::shared_ptr<const model_result> model) {
-    auto result = explored(changed, mode, dir, options.ring, how, std::move(model));
+    auto result = explored(changed, make, how, std::move(model));
     if (result.failed) std::rethrow_exception(result.failed);
     return result;
   };
@@ -213,14 +214,13 @@ std::optional<explanation> explained(const test& test, const mode& mode,
   return found;
 }
 
-}  // namespace
-
-exploration_result explore(const test& test, const mode& mode, const std::filesystem::path& dir,
-                           const exploration_options& options) {
+exploration_result explored_and_explained(const test& test, const mode& mode,
+                                          const subject_maker& make,
+                                          const exploration_options& options) {
   const auto run = as_run(test, mode);
   const auto plain = without_flush(mode);
   const auto model = model_of(run, plain, options);
-  auto result = explored(run, plain, dir, options.ring, search_options_of(options), model);
+  auto result = explored(run, make, search_options_of(options), model);
   result.mode = mode;
   if (model != nullptr) compare_with_model(*model, result);
   for (auto* const found : {&result.violation, &result.deadlock}) {
@@ -229,7 +229,54 @@ exploration_result explore(const test& test, const mode& mode, const std::filesy
   result.not_searched = not_searched(run, plain);
   if (result.violation) {
     keeping_what_was_found(result,
-                           [&] { result.why = explained(run, plain, dir, options, result); });
+                           [&] { result.why = explained(run, plain, make, options, result); });
+  }
+  return result;
+}
+
+std::optional<executed_schedule> replayed(const test& test, const mode& mode,
+                                          const subject_maker& make, const witness& witness,
+                                          const exploration_options& options) {
+  const auto run = as_run(test, mode);
+  const auto model = model_of(run, without_flush(mode), options);
+  const auto subject = make(run, model);
+  fixed_schedule order(witness);
+  order.begin();
+  const auto done = execute(*subject, order, search_options_of(options));
+  if (done.stopped) return std::nullopt;
+  if (const auto misfit = order.misfit(); !misfit.empty()) throw std::invalid_argument(misfit);
+  auto schedule = schedule_of(*subject, done);
+  take_steps(*subject, schedule);
+  if (model != nullptr) compare_with_model(run, *model, schedule);
+  return schedule;
+}
+
+subject_maker on_engine(const mode& mode, const std::filesystem::path& dir,
+                        const uring_options& ring) {
+  return [plain = without_flush(mode), dir, ring](const test& test,
+                                                  std::shared_ptr<const model_result> model) {
+    return std::make_unique<litmus_subject>(test, plain, dir, ring, std::move(model));
+  };
+}
+
+subject_maker by_driver(const mode& mode, const driver_claims& claims,
+                        const driver_subject::settings& how) {
+  return [plain = without_flush(mode), claims, how](const test& test,
+                                                    std::shared_ptr<const model_result> model) {
+    return std::make_unique<driver_subject>(test, plain, claims, std::move(model), how);
+  };
+}
+
+}  // namespace
+
+exploration_result explore(const test& test, const mode& mode, const std::filesystem::path& dir,
+                           const exploration_options& options) {
+  auto result = explored_and_explained(test, mode, on_engine(mode, dir, options.ring), options);
+  if (result.diverged > 0) {
+    throw std::runtime_error(
+        "a schedule that was executed again went another way: something else changes the files "
+        "of " +
+        dir.string());
   }
   return result;
 }
@@ -237,19 +284,20 @@ exploration_result explore(const test& test, const mode& mode, const std::filesy
 std::optional<executed_schedule> replay(const test& test, const mode& mode,
                                         const std::filesystem::path& dir, const witness& witness,
                                         const exploration_options& options) {
-  const auto run = as_run(test, mode);
-  const auto plain = without_flush(mode);
-  const auto model = model_of(run, plain, options);
-  litmus_subject subject(run, plain, dir, options.ring, model);
-  fixed_schedule order(witness);
-  order.begin();
-  const auto done = execute(subject, order, search_options_of(options));
-  if (done.stopped) return std::nullopt;
-  if (const auto misfit = order.misfit(); !misfit.empty()) throw std::invalid_argument(misfit);
-  auto schedule = schedule_of(subject, done);
-  take_steps(subject, schedule);
-  if (model != nullptr) compare_with_model(run, *model, schedule);
-  return schedule;
+  return replayed(test, mode, on_engine(mode, dir, options.ring), witness, options);
+}
+
+exploration_result explore(const test& test, const mode& mode, const driver_claims& claims,
+                           const driver_subject::settings& how,
+                           const exploration_options& options) {
+  return explored_and_explained(test, mode, by_driver(mode, claims, how), options);
+}
+
+std::optional<executed_schedule> replay(const test& test, const mode& mode,
+                                        const driver_claims& claims,
+                                        const driver_subject::settings& how, const witness& witness,
+                                        const exploration_options& options) {
+  return replayed(test, mode, by_driver(mode, claims, how), witness, options);
 }
 
 }  // namespace filemap::litmus

@@ -38,6 +38,7 @@ supervisor_options supervisor_options_of(const command_settings& settings) {
   options.directory = settings.directory / "tmp";
   options.denies_io_uring = settings.denies_io_uring;
   options.input = settings.input;
+  options.last_words = settings.last_words;
   options.kept_output = settings.kept_output;
   options.run_timeout = settings.run_timeout;
   options.interrupt = settings.interrupt;

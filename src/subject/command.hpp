@@ -18,9 +18,10 @@ namespace filemap {
 
 struct command_settings {
   std::vector<std::string> command;
-  std::string prepare;                       ///< for /bin/sh, before each run; or empty
-  std::function<void()> prepares;            ///< likewise, in this process
-  std::optional<std::string> input;          ///< see supervisor_options
+  std::string prepare;               ///< for /bin/sh, before each run; or empty
+  std::function<void()> prepares;    ///< likewise, in this process
+  std::optional<std::string> input;  ///< see supervisor_options, as of the next two
+  std::string last_words;
   std::size_t kept_output = 65536;           ///< bytes
   std::filesystem::path directory;           ///< of ours alone: the command's TMPDIR is in it
   std::vector<std::filesystem::path> watch;  ///< what lies below these alone; none: every file

@@ -434,7 +434,9 @@ footprint command_subject::footprint_of(const heard_call& call, const named_file
       all.changes |= name | data;
       all.reads |= of_path("list", folder_of(file.path));
       break;
-    case effect::moves_cursor:  // to the end: no other is held
+    case effect::moves_cursor:
+      if (seeks_by_contents(call)) all.reads |= data;
+      break;
     case effect::looks_at_file:
     case effect::syncs:
       all.reads |= data;

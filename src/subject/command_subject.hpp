@@ -96,6 +96,8 @@ class command_subject final : public subject {
   /// Of the last run.
   std::span<const executed_call> executed() const noexcept { return executed_; }
   const command_end& last_end() const noexcept { return end_; }
+  /// When it began.
+  instant begun() const noexcept { return begun_; }
   const supervision& noticed() const noexcept { return noticed_; }
   const command_state& state(std::size_t number) const noexcept { return states_[number]; }
   nanoseconds patience() const noexcept { return settings_.patience; }

@@ -13,12 +13,13 @@ bool is_folder(std::string_view path) { return path.ends_with('/'); }
 std::string key_of(const named_file& file) {
   return file.what == effect::lists_directory ? file.path + '/' : file.path;
 }
-bool looks_at_end(const heard_call& call) {
+
+}  // namespace
+
+bool seeks_by_contents(const heard_call& call) {
   const auto whence = call.row->name == "_llseek" ? call.arguments[4] : call.arguments[2];
   return static_cast<int>(whence) >= SEEK_END;  // SEEK_DATA and SEEK_HOLE too
 }
-
-}  // namespace
 
 std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
 
@@ -82,7 +83,9 @@ void contention::hear(const heard_call& call, bool alone) {
 
 bool contention::wants(const heard_call& call) {
   if (holding_ == holding::nothing || call.row->what == peculiarity::closes) return false;
-  if (call.first.what == effect::moves_cursor && !looks_at_end(call)) return false;
+  // Most cursors are one thread's alone. Of what is watched every one is taken for shared.
+  const bool only_seeks = call.first.what == effect::moves_cursor && !seeks_by_contents(call);
+  if (only_seeks && watched_.empty()) return false;
   const bool held = is_to_be_held(call, call.first) || is_to_be_held(call, call.second);
   if (!held) {
     for (auto* const one : by_last_call_) one->let_go = true;

@@ -106,6 +106,8 @@ class contention {
 // What is in a folder is a thing of its own: who makes or takes a name in it changes it, and who
 // lists it looks at it. It is known by the folder's path with a slash behind it.
 std::string folder_of(const std::string& path);
+/// Of a seek: does where it goes to depend on what is in the file?
+bool seeks_by_contents(const heard_call& call);
 /// An open or a mkdir of what is there makes none, and an unlink of what is not takes none.
 bool makes_or_takes_a_name(const heard_call& call, const named_file& file);
 

@@ -67,6 +67,8 @@ std::string last_line_of(std::string_view text) {
   return printable(text.substr(0, most));
 }
 
+}  // namespace
+
 std::string how_it_ended(int status) {
   if (WIFSIGNALED(status)) {
     const char* const name = ::sigabbrev_np(WTERMSIG(status));
@@ -75,7 +77,10 @@ std::string how_it_ended(int status) {
   return fmt::format("it ended with exit status {}", WEXITSTATUS(status));
 }
 
-}  // namespace
+driver_failed failure_of(std::string_view what, std::string_view errors) {
+  const auto last = last_line_of(errors);
+  return driver_failed(printable(what) + (last.empty() ? "" : ": " + last));
+}
 
 driver_process::driver_process(settings how)
     : how_(std::move(how)),
@@ -165,8 +170,7 @@ std::optional<std::string> driver_process::open_below(
 
 driver_failed driver_process::failure(std::string_view what) {
   if (!errors_.has_ended()) errors_.read(target_.errors());
-  const auto last = last_line_of(errors_.text());
-  return driver_failed(printable(what) + (last.empty() ? "" : ": " + last));
+  return failure_of(what, errors_.text());
 }
 
 }  // namespace filemap::litmus

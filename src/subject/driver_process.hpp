@@ -21,6 +21,12 @@ class driver_failed : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// `what`, and behind it the last line of what it wrote to standard error, if there is one.
+driver_failed failure_of(std::string_view what, std::string_view errors);
+
+/// "it ended with exit status 3", of a status as waitpid(2) has it.
+std::string how_it_ended(int status);
+
 /// A command that lines are exchanged with. It ends with the object, with all that it has started,
 /// and when this process is gone, by SIGKILL too.
 class driver_process {
@@ -51,7 +57,6 @@ class driver_process {
   /// A file below this directory that it, or what it has started, has open; nothing: none.
   std::optional<std::string> open_below(const std::filesystem::path& directory) const;
 
-  /// `what`, and behind it the last line of its standard error, if there is one.
   driver_failed failure(std::string_view what);
 
  private:

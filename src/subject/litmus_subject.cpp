@@ -391,14 +391,7 @@ filemap::ending litmus_subject::end() {
   filemap::ending reached;
   reached.deadlock = !run_->has_ended();
   if (reached.deadlock) return reached;
-  auto judged = run_->end();
-  const auto [found, is_new] = numbers_.try_emplace(std::move(judged.state), states_.size());
-  if (is_new) states_.push_back({&found->first, judged.stands});
-  reached.state = found->second;
-  auto& stands = states_[reached.state].stands;
-  stands = std::max(stands, judged.stands);
-  reached.bad = judged.counts;
-  return reached;
+  return came_to(run_->end());
 }
 
 std::string litmus_subject::describe(const candidate& which) const { return run_->describe(which); }

@@ -4,9 +4,9 @@
 #include "filemap/io/engines.hpp"
 #include "filemap/subject/step.hpp"
 
+#include "judged_subject.hpp"
 #include "process_gate.hpp"
 #include "round.hpp"
-#include "subject.hpp"
 
 #include <coroutine>
 #include <cstddef>
@@ -23,7 +23,7 @@ namespace filemap::litmus {
 
 /// A litmus test whose operations are held back: each run from fresh files, and always with the
 /// same bytes.
-class litmus_subject final : public subject {
+class litmus_subject final : public judged_subject {
  public:
   /// `test` has the mode's flushes in it already, and `mode` has none. `model`: of the two, to tell
   /// states by. Throws std::system_error, and `unsupported` where the mode cannot run.
@@ -38,25 +38,16 @@ class litmus_subject final : public subject {
   filemap::ending end() override;
   std::string describe(const candidate& which) const override;
 
-  const final_state& state(std::size_t number) const noexcept { return *states_[number].what; }
-  /// Of the runs that came to it, the worst.
-  judgement::standing standing(std::size_t number) const noexcept { return states_[number].stands; }
-  /// Of the last run, in the order in which processes began them.
-  std::span<const step> steps() const noexcept;
+  /// In the order in which processes began them.
+  std::span<const step> steps() const noexcept override;
   const observed_fields& observed() const noexcept;
-  engine_traits traits() const;
+  engine_traits traits() const override;
 
  private:
   class run;
 
   std::unique_ptr<run> run_;
   std::vector<candidate> names_;
-  std::map<final_state, std::size_t> numbers_;
-  struct known_state {
-    const final_state* what;  // a key of `numbers_`
-    judgement::standing stands;
-  };
-  std::vector<known_state> states_;
 };
 
 }  // namespace filemap::litmus

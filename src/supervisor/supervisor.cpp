@@ -546,6 +546,11 @@ void supervisor::converse() {
   if (written < 0 && errno == EPIPE) target_->end_input();
 }
 
+bool supervisor::has_said_last_words() {
+  output_.read(target_->output());
+  return !options_.last_words.empty() && output_.ends_with(options_.last_words);
+}
+
 bool supervisor::is_held(pid_t thread) const noexcept {
   const auto is_of_thread = [&](const auto& one) { return one.thread == thread; };
   return std::any_of(held_.begin(), held_.end(), is_of_thread) ||
@@ -625,10 +630,12 @@ supervisor::rest supervisor::go_on() {
     if (is_quiet()) {
       drop_what_is_gone();
       if (!held_.empty()) return rest::held;
-      if (const auto first = first_to_wake(); first != asleep_.end()) {
-        wake(first);
-      } else if (expects_input() && said_ == options_.input->size()) {
+      const auto first = first_to_wake();
+      const bool is_told = expects_input() && said_ == options_.input->size();
+      if (is_told && (first == asleep_.end() || has_said_last_words())) {
         target_->end_input();
+      } else if (first != asleep_.end()) {
+        wake(first);
       }
     } else if (is_never_quiet()) {
       if (!held_.empty()) {

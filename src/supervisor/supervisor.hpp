@@ -117,9 +117,12 @@ struct supervisor_options {
   std::vector<std::string> command;
   std::filesystem::path directory;  ///< its TMPDIR, which is there
   bool denies_io_uring = false;
-  /// What it reads from its standard input, whose end comes when it is at rest with nothing held.
-  /// Its standard error is apart from its output then. Nothing: it has no input.
+  /// What it reads from its standard input. Its standard error is apart from its output then.
+  /// Nothing: it has no input.
   std::optional<std::string> input;
+  /// The end of its input comes when it is at rest, nothing is held, and its output ends with this
+  /// or nobody sleeps.
+  std::string last_words;
   std::size_t kept_output = 65536;  ///< bytes of the end of it
   nanoseconds run_timeout = std::chrono::seconds(10);
   /// A command that has run for so long (on the processor, which others may want too) since it was
@@ -209,6 +212,7 @@ class supervisor {
   bool has_heard() const;
   bool wait_for_event(nanoseconds most);
   void converse();
+  bool has_said_last_words();
   bool expects_input() const noexcept { return target_->input().get() >= 0; }
   bool is_over() const noexcept { return status_.has_value(); }
   bool is_stopped();

@@ -10,6 +10,7 @@
 #include <optional>
 #include <sched.h>
 #include <string>
+#include <string_view>
 #include <sys/types.h>
 #include <vector>
 
@@ -24,6 +25,7 @@ class output_tail {
   bool has_ended() const noexcept { return has_ended_; }  ///< nobody can write to it any more
   std::string text() const;
   std::uint64_t size() const noexcept { return size_; }  ///< bytes in all
+  bool ends_with(std::string_view what) const noexcept { return last_.ends_with(what); }
 
  private:
   std::size_t kept_;  // bytes

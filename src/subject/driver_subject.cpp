@@ -1,0 +1,155 @@
+#include "driver_subject.hpp"
+
+#include "base/units.hpp"
+#include "driver_process.hpp"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace filemap::litmus {
+
+namespace {
+
+// The bytes of every read as digits, a few times over.
+constexpr std::size_t most_output = 8 * max_total_size;
+
+std::string_view take_line(std::string_view& from) {
+  const auto end = std::min(from.find('\n'), from.size());
+  const auto line = from.substr(0, end);
+  from.remove_prefix(std::min(from.size(), end + 1));
+  return line;
+}
+
+// Is a system call of this word what a runtime makes of the verb?
+bool is_made_by(verb what, std::string_view word) {
+  const auto is_like = [&](std::string_view part) {
+    return word.find(part) != std::string_view::npos;
+  };
+  switch (what) {
+    case verb::append:
+    case verb::write:
+      return is_like("write");
+    case verb::read:
+      return is_like("read");
+    case verb::statx:
+      return is_like("stat");
+    case verb::truncate:
+      return is_like("truncate");
+    case verb::allocate:
+    case verb::punch:
+      return word == "fallocate";
+    case verb::open:
+      return is_like("open");
+    case verb::seek:
+      return word == "lseek";
+    default:
+      return word == to_string(what);
+  }
+}
+
+}  // namespace
+
+driver_subject::driver_subject(const test& test, const mode& mode, const driver_claims& claims,
+                               std::shared_ptr<const model_result> model, const settings& how)
+    : test_(test),
+      claims_(claims),
+      acknowledges_early_(mode.when != acknowledgement::complete),
+      directory_(std::filesystem::canonical(how.directory) / "tmp" / "round"),
+      rounds_(test_, mode, std::move(model), false, how.directory) {
+  if (const auto lack = claims.lack_for(test_, false)) throw unsupported(*lack);
+  rounds_.draw(0, 0);
+  command_settings command;
+  command.command = {"/bin/sh", "-c", how.command};
+  command.directory = how.directory;
+  command.watch = {directory_};
+  command.input = conversation();
+  command.last_words = "\ndone\n";
+  command.kept_output = most_output;
+  command.prepares = [this] { make_files(); };
+  command.run_timeout = how.patience;
+  command.interrupt = how.interrupt;
+  command_ = std::make_unique<command_subject>(std::move(command));
+  command_->learn();
+}
+
+std::string driver_subject::conversation() {
+  auto text = driver_protocol::greeting();
+  text += protocol_.begin(test_);
+  text += protocol_.run(1, directory_, rounds_.bytes());
+  return text;
+}
+
+void driver_subject::make_files() {
+  files_.reset();
+  std::filesystem::create_directory(directory_);
+  where_.emplace(directory_);
+  files_.emplace(test_, *where_, 0).make(rounds_.bytes());
+  protocol_.run(1, directory_, rounds_.bytes());  // what it tells from now on is of this round
+}
+
+ending driver_subject::end() {
+  const auto ended = command_->end();
+  const auto& last = command_->last_end();
+  steps_.clear();
+  try {
+    const auto round = round_in(last);
+    if (!round) return {.deadlock = true, .outwaited = ended.outwaited};
+    const auto steps = rounds_.steps_of(*round);
+    steps_.assign(steps.begin(), steps.end());
+    time_operations();
+    auto reached = came_to(rounds_.judged(*round, *files_));
+    reached.outwaited = ended.outwaited;
+    return reached;
+  } catch (const misspoken& error) {
+    throw failure_of(error.what(), last.errors);
+  }
+}
+
+// When the kernel has executed what the steps are about: a call that was held is of the first step
+// of its kind that had begun then, and had not returned unless it does early.
+void driver_subject::time_operations() {
+  const auto calls = command_->executed();
+  for (std::size_t i = 0; i < calls.size(); ++i) {
+    const auto at = command_->begun() + calls[i].at;
+    const auto found = std::find_if(steps_.begin(), steps_.end(), [&](const step& step) {
+      const bool early = is_write(step.what.what) && acknowledges_early_;
+      return step.as_called && is_made_by(step.what.what, calls[i].word) && step.called <= at &&
+             (early || at <= step.returned);
+    });
+    if (found == steps_.end()) continue;
+    found->as_called = false;
+    found->io.started = at;
+    // It is over when the next is executed; of the last no more is known than that it is.
+    if (at < found->returned) continue;
+    const bool is_last = i + 1 == calls.size();
+    found->io.returned = is_last ? at + nanoseconds(1) : command_->begun() + calls[i + 1].at;
+  }
+}
+
+// Nothing: it has come to its end, and the round had not.
+std::optional<driven_round> driver_subject::round_in(const command_end& ended) {
+  std::string_view output = ended.output;
+  driver_claims::in(take_line(output));
+  if (const auto refusal = driver_protocol::refusal_in(take_line(output))) {
+    throw unsupported(fmt::format("{} {} {}", claims_.runtime, claims_.version, *refusal));
+  }
+  std::vector<driven_round> rounds;
+  while (!output.empty()) {
+    if (protocol_.take(take_line(output), rounds)) return std::move(rounds.front());
+  }
+  if (!ended.status) return std::nullopt;
+  if (*ended.status == 0) return std::nullopt;
+  throw misspoken(how_it_ended(*ended.status));
+}
+
+engine_traits driver_subject::traits() const {
+  engine_traits traits;
+  traits.name = fmt::format("{} {}", claims_.runtime, claims_.version);
+  traits.features = claims_.words;
+  return traits;
+}
+
+}  // namespace filemap::litmus
