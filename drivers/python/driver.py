@@ -334,6 +334,11 @@ def say(line: str) -> None:
     sys.stdout.buffer.write(f"{line}\n".encode("ascii"))
 
 
+def end(status: int) -> None:
+    """Now: threads that wait for ever are not waited for, as sys.exit would."""
+    os._exit(status)  # pylint: disable=protected-access
+
+
 def keep_saying() -> None:
     """The protocol allows 250 ms."""
     while True:
@@ -348,7 +353,7 @@ def read_lines(lines: queue.SimpleQueue[list[str]]) -> None:
         words = line.decode("ascii").split()
         lines.put(words)
     if words[0] == "run":
-        os._exit(0)
+        end(0)
     lines.put([])
 
 
@@ -402,18 +407,16 @@ class Driver:
             sys.stdout.buffer.flush()
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str]) -> None:
     if arguments not in ([], ["--buffered"]):
-        print(__doc__, file=sys.stderr)
-        return 2
-    status = 0
+        sys.exit(__doc__)
     try:
         Driver(Buffered if arguments else Descriptor).serve()
     except (OSError, ValueError) as error:
         say(f"error {error}")
         sys.stdout.buffer.flush()
-        status = 1
-    os._exit(status)  # a thread that waits for ever is not waited for
+        end(1)
+    end(0)
 
 
 if __name__ == "__main__":
