@@ -391,14 +391,13 @@ class Suite:
         result = "ok", ""
         try:
             session = self.begin()
-            session.spent = True  # unless it comes to its end
             getattr(Checks(session), name)()
-            session.spent = session.in_batch
+            if session.in_batch:
+                self.end()
         except Skipped as skipped:
             result = "ok", f" # SKIP {skipped}"
         except Failed as failed:
             result = "not ok", f"\n# {failed}"
-        if self.session is not None and self.session.spent:
             self.end()
         return result
 

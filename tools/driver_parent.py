@@ -343,8 +343,7 @@ class Session:
         self.claims = claims
         self.folder = folder
         self.batches = 0
-        self.in_batch = False
-        self.spent = False  # no other check can have it
+        self.in_batch = False  # then nobody else can have it
 
     def cannot(self, program: Program) -> str:
         """Tells it a test. Why it cannot run it, or nothing."""
