@@ -1,6 +1,6 @@
 // A driver (docs/drivers.md) for Go: litmus tests with os.File, each process a goroutine.
 //
-//	go build -o driver . && ./driver
+//	cd drivers/go && go build -o ../build/go .
 //
 // A method of os.File returns when its system call has: ack=complete.
 package main

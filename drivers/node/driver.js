@@ -252,9 +252,8 @@ async function handle(line) {
     readTest(told_so_far);
     told_so_far = null;
   } else if (words[0] === 'hello') {
-    const verbsClaim = Object.keys(verbs).join(',');
-    const flagsClaim = Object.keys(FLAGS).join(',');
-    say(`hello 1 node ${process.versions.node} verbs=${verbsClaim} flags=${flagsClaim} ack=complete cursor=positional`);
+    const claims = [`verbs=${Object.keys(verbs)}`, `flags=${Object.keys(FLAGS)}`, 'ack=complete', 'cursor=positional'];
+    say(['hello 1 node', process.versions.node, ...claims].join(' '));
   } else if (words[0] === 'test') {
     told_so_far = [];
   } else if (words[0] === 'data') {

@@ -32,7 +32,7 @@ fn greeting() -> String {
     format!(
         "hello 1 tokio {VERSION} verbs={} flags=append,dsync ack=queued chunk={chunk} cursor=shared drop=runs \
          waits=append,write,read,seek,flush,fsync,fdatasync,truncate{}",
-        test::VERBS.join(","),
+        test::VERBS,
         if clone_waits { ",clone" } else { "" }
     )
 }
@@ -197,7 +197,12 @@ fn errno_of_kind(kind: io::ErrorKind) -> &'static str {
 }
 
 /// The values, and the rest of the line of the round.
-async fn run_round(test: &Arc<Test>, data: &Arc<Vec<Vec<u8>>>, number: usize, folder: &str) -> (String, String) {
+async fn run_round(
+    test: &Arc<Test>,
+    data: &Arc<Vec<Vec<u8>>>,
+    number: usize,
+    folder: &str,
+) -> (String, String) {
     let prefix = format!("{folder}/{number}.");
     let round = match Round::begin(test, data, prefix).await {
         Ok(round) => Arc::new(round),
@@ -261,7 +266,8 @@ fn main() {
             ("run", rest) => {
                 let (count, folder) = rest.split_once(' ').unwrap();
                 let test = test.clone().unwrap_or_else(|| give_up("it was told to run, and no test"));
-                let batch = run_batch(test, Arc::new(data.clone()), count.parse().unwrap(), folder.to_string());
+                let batch =
+                    run_batch(test, Arc::new(data.clone()), count.parse().unwrap(), folder.to_string());
                 runtime.block_on(batch);
             }
             _ => give_up(&format!("it was told \"{line}\"")),

@@ -77,6 +77,8 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 pub fn bytes(hex: &str) -> Vec<u8> {
-    let digit = |digit: u8| (digit as char).to_digit(16).unwrap_or_else(|| give_up("data is not hexadecimal")) as u8;
-    hex.as_bytes().chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
+    let digit = |digit: u8| (digit as char).to_digit(16).map(|value| value as u8);
+    let byte = |pair: &[u8]| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?);
+    let bytes: Option<Vec<u8>> = hex.as_bytes().chunks(2).map(byte).collect();
+    bytes.unwrap_or_else(|| give_up("the data that it was told is not hexadecimal"))
 }

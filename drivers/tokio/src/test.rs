@@ -1,9 +1,7 @@
 //! A test as it is told.
 
-pub const VERBS: [&str; 16] = [
-    "append", "write", "read", "seek", "statx", "flush", "fsync", "fdatasync", "truncate", "open", "clone",
-    "close", "rename", "unlink", "notify", "wait",
-];
+pub const VERBS: &str = "append,write,read,seek,statx,flush,fsync,fdatasync,truncate,\
+                         open,clone,close,rename,unlink,notify,wait";
 
 #[derive(Clone, Copy, Default)]
 pub struct Flags {
@@ -64,6 +62,9 @@ impl Test {
                 "edge" => test.edges += 1,
                 "process" => test.processes.push(Vec::new()),
                 "op" => {
+                    if !VERBS.split(',').any(|verb| verb == words[1]) {
+                        return Err(format!("tokio has no {}", words[1]));
+                    }
                     let operation = operation(&words[1..]).ok_or_else(unknown)?;
                     if let Operation::OfHandle { call: Call::Read { size, .. }, .. } = operation {
                         if size as u64 > longest_read {
