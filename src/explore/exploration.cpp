@@ -93,6 +93,26 @@ void keeping_what_was_found(exploration_result& result, Function go_on) {
   }
 }
 
+// Where one schedule may have been executed for another, by chance those are had that were missed.
+void draw_more(judged_subject& subject, search_options how, search_result& found) {
+  constexpr std::uint64_t least = 16;
+  found.complete = false;
+  if (found.failed || found.interrupted) return;
+  how.samples = std::min(how.limit, least + 4 * found.schedules);
+  auto more = search(subject, how);
+  found.schedules += more.schedules;
+  found.sampled += more.sampled;
+  found.bad += more.bad;
+  found.deadlocks += more.deadlocks;
+  found.diverged += more.diverged;
+  found.interrupted = more.interrupted;
+  found.failed = more.failed;
+  found.spent += more.spent;
+  for (const auto& [state, schedules] : more.states) found.states[state] += schedules;
+  if (!found.to_bad) found.to_bad = std::move(more.to_bad);
+  if (!found.to_deadlock) found.to_deadlock = std::move(more.to_deadlock);
+}
+
 // Of a test, with the model to judge by.
 using subject_maker = std::function<std::unique_ptr<judged_subject>(
     const test& test, std::shared_ptr<const model_result> model)>;
@@ -101,7 +121,8 @@ exploration_result explored(const test& test, const subject_maker& make, const s
                             std::shared_ptr<const model_result> model) {
   const auto made = make(test, std::move(model));
   auto& subject = *made;
-  const auto found = search(subject, how);
+  auto found = search(subject, how);
+  if (!subject.is_stable() && how.samples == 0) draw_more(subject, how, found);
   if (found.failed && found.schedules == 0) std::rethrow_exception(found.failed);
   exploration_result result;
   result.engine = subject.traits();
@@ -111,6 +132,7 @@ exploration_result explored(const test& test, const subject_maker& make, const s
   result.cut = found.cut;
   result.sampled = found.sampled;
   result.diverged = found.diverged;
+  result.is_stable = subject.is_stable();
   result.complete = found.complete;
   result.interrupted = found.interrupted;
   result.failed = found.failed;
@@ -227,6 +249,12 @@ exploration_result explored_and_explained(const test& test, const mode& mode,
     if (model != nullptr && *found) compare_with_model(run, *model, **found);
   }
   result.not_searched = not_searched(run, plain);
+  if (!result.is_stable) {
+    constexpr const char* sentence =
+        "calls that look alike came in another order from run to run, so that one schedule may "
+        "have been executed for another";
+    result.not_searched += (result.not_searched.empty() ? "" : "; ") + std::string(sentence);
+  }
   if (result.violation) {
     keeping_what_was_found(result,
                            [&] { result.why = explained(run, plain, make, options, result); });

@@ -31,6 +31,10 @@ struct command_settings {
   std::uint64_t seed = 0;          ///< of faults and stalls of a probability
   nanoseconds patience = std::chrono::milliseconds(100);
   nanoseconds run_timeout = std::chrono::seconds(10);
+  /// Any thread may be kept from a processor for so long.
+  nanoseconds longest_nap = std::chrono::milliseconds(5);
+  /// Who has taken a few naps, and for so long in all, goes on to, and is not waited for.
+  nanoseconds shortest_doze{0};
   bool denies_io_uring = false;
   const std::atomic<bool>* interrupt = nullptr;
 };

@@ -17,9 +17,6 @@ namespace filemap {
 
 namespace {
 
-// Any thread may be kept from a processor for so long.
-constexpr nanoseconds longest_nap = std::chrono::milliseconds(5);
-
 // Calls are told of with the paths that the kernel has: without links.
 command_settings with_real_directory(command_settings settings) {
   std::error_code error;
@@ -221,7 +218,7 @@ void command_subject::advance() {
 nanoseconds command_subject::nap_left() const {
   nanoseconds napped{0};
   for (const auto& one : named_) napped = std::max(napped, one.napped);
-  return longest_nap - napped;
+  return settings_.longest_nap - napped;
 }
 
 void command_subject::look_at_waits() {
@@ -230,7 +227,7 @@ void command_subject::look_at_waits() {
   for (const auto& one : supervisor_.timed_waits()) {
     const bool is_awaited = dozing_.count(one.thread) == 0;
     if (is_awaited && (!awaited_ || one.most < awaited_->most)) awaited_ = one;
-    if (one.is_ours || one.most <= longest_nap) continue;
+    if (one.is_ours || one.most <= settings_.longest_nap) continue;
     const auto known = waits_.find(one.thread);
     const bool is_same = known != waits_.end() && known->second.wait.number == one.number;
     waits[one.thread] = is_same ? known->second : running_wait{one, clock::now() + one.most};
@@ -255,7 +252,10 @@ void command_subject::wait_for_nap(const timed_wait& nap) {
   constexpr unsigned many = 3;
   supervisor_.let_time_pass(nap.most + slack);
   for (auto& one : named_) one.napped += nap.most;
-  if (++naps_[nap.thread] == many) dozing_.insert(nap.thread);
+  auto& naps = naps_[nap.thread];
+  ++naps.count;
+  naps.time += nap.most;
+  if (naps.count >= many && naps.time >= settings_.shortest_doze) dozing_.insert(nap.thread);
 }
 
 // No call is held longer than that, however often somebody looks whether it is done.

@@ -176,11 +176,15 @@ class command_subject final : public subject {
   };
   std::map<pid_t, running_wait> waits_;  // that are the kernel's, and no naps
   std::optional<timed_wait> awaited_;    // at this rest: the first that ends
-  std::map<pid_t, unsigned> naps_;       // of a thread, since it was heard of last
-  std::set<pid_t> dozing_;               // who naps again and again, and does nothing that is held
-  std::uint32_t time_passed_ = 0;        // times
-  std::uint64_t outwaited_ = 0;          // waits that nobody let pass
-  bool time_is_tried_ = false;           // since the last call was executed
+  struct naps_taken {
+    unsigned count = 0;
+    nanoseconds time{0};
+  };
+  std::map<pid_t, naps_taken> naps_;  // of a thread, since it was heard of last
+  std::set<pid_t> dozing_;            // who naps again and again, and does nothing that is held
+  std::uint32_t time_passed_ = 0;     // times
+  std::uint64_t outwaited_ = 0;       // waits that nobody let pass
+  bool time_is_tried_ = false;        // since the last call was executed
   supervisor::rest rest_ = supervisor::rest::over;
   command_end end_;
   supervision noticed_;

@@ -70,6 +70,10 @@ driver_subject::driver_subject(const test& test, const mode& mode, const driver_
   command.kept_output = most_output;
   command.prepares = [this] { make_files(); };
   command.run_timeout = how.patience;
+  // A runtime's monitor that gives a held thread's work to another looks so often, and does so when
+  // it has seen it held for 10 ms (Go's sysmon).
+  command.longest_nap = std::chrono::milliseconds(11);
+  command.shortest_doze = std::chrono::milliseconds(25);
   command.interrupt = how.interrupt;
   command_ = std::make_unique<command_subject>(std::move(command));
   command_->learn();
@@ -114,18 +118,27 @@ void driver_subject::time_operations() {
   const auto calls = command_->executed();
   for (std::size_t i = 0; i < calls.size(); ++i) {
     const auto at = command_->begun() + calls[i].at;
-    const auto found = std::find_if(steps_.begin(), steps_.end(), [&](const step& step) {
+    const bool is_last = i + 1 == calls.size();
+    const auto next = is_last ? instant::max() : command_->begun() + calls[i + 1].at;
+    const auto may_be = [&](const step& step) {
       const bool early = is_write(step.what.what) && acknowledges_early_;
       return step.as_called && is_made_by(step.what.what, calls[i].word) && step.called <= at &&
-             (early || at <= step.returned);
-    });
+             (early || (at <= step.returned && step.returned <= next));
+    };
+    const auto found = std::find_if(steps_.begin(), steps_.end(), may_be);
     if (found == steps_.end()) continue;
+    const auto number = found - steps_.begin();
+    // What one process does it does in its order.
+    const bool is_known = std::none_of(found + 1, steps_.end(), [&](const step& other) {
+      return other.process != found->process && may_be(other);
+    });
+    const auto [known, is_new] = operations_.try_emplace(calls[i].name, number);
+    is_stable_ = is_stable_ && is_known && (is_new || known->second == number);
     found->as_called = false;
     found->io.started = at;
     // It is over when the next is executed; of the last no more is known than that it is.
     if (at < found->returned) continue;
-    const bool is_last = i + 1 == calls.size();
-    found->io.returned = is_last ? at + nanoseconds(1) : command_->begun() + calls[i + 1].at;
+    found->io.returned = is_last ? at + nanoseconds(1) : next;
   }
 }
 

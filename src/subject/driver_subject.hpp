@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstddef>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -42,6 +43,7 @@ class driver_subject final : public judged_subject {
 
   std::span<const step> steps() const noexcept override { return steps_; }
   engine_traits traits() const override;
+  bool is_stable() const noexcept override { return is_stable_; }
   /// Of the last run: the calls that were held, in the order in which they were executed.
   std::span<const executed_call> executed() const noexcept { return command_->executed(); }
 
@@ -61,6 +63,8 @@ class driver_subject final : public judged_subject {
   std::optional<named_files> files_;
   std::unique_ptr<command_subject> command_;
   std::vector<step> steps_;
+  std::map<candidate, std::ptrdiff_t> operations_;  // of calls: the step that each was of
+  bool is_stable_ = true;
 };
 
 }  // namespace filemap::litmus

@@ -24,6 +24,9 @@ class judged_subject : public subject {
   /// Of the last run.
   virtual std::span<const step> steps() const noexcept = 0;
   virtual engine_traits traits() const = 0;
+  /// Has each candidate been the same operation of the test in all runs? Else one schedule may have
+  /// been executed for another.
+  virtual bool is_stable() const noexcept { return true; }
 
  protected:
   ending came_to(judgement judged) {
