@@ -93,7 +93,7 @@ void keeping_what_was_found(exploration_result& result, Function go_on) {
   }
 }
 
-// Where one schedule may have been executed for another, by chance those are had that were missed.
+// Where not every schedule may have been had, some of the others are by chance.
 void draw_more(judged_subject& subject, search_options how, search_result& found) {
   constexpr std::uint64_t least = 16;
   found.complete = false;
@@ -122,7 +122,7 @@ exploration_result explored(const test& test, const subject_maker& make, const s
   const auto made = make(test, std::move(model));
   auto& subject = *made;
   auto found = search(subject, how);
-  if (!subject.is_stable() && how.samples == 0) draw_more(subject, how, found);
+  if (!subject.not_held().empty() && how.samples == 0) draw_more(subject, how, found);
   if (found.failed && found.schedules == 0) std::rethrow_exception(found.failed);
   exploration_result result;
   result.engine = subject.traits();
@@ -132,7 +132,7 @@ exploration_result explored(const test& test, const subject_maker& make, const s
   result.cut = found.cut;
   result.sampled = found.sampled;
   result.diverged = found.diverged;
-  result.is_stable = subject.is_stable();
+  result.not_searched = subject.not_held();
   result.complete = found.complete;
   result.interrupted = found.interrupted;
   result.failed = found.failed;
@@ -248,12 +248,8 @@ exploration_result explored_and_explained(const test& test, const mode& mode,
   for (auto* const found : {&result.violation, &result.deadlock}) {
     if (model != nullptr && *found) compare_with_model(run, *model, **found);
   }
-  result.not_searched = not_searched(run, plain);
-  if (!result.is_stable) {
-    constexpr const char* sentence =
-        "calls that look alike came in another order from run to run, so that one schedule may "
-        "have been executed for another";
-    result.not_searched += (result.not_searched.empty() ? "" : "; ") + std::string(sentence);
+  if (const auto beside = not_searched(run, plain); !beside.empty()) {
+    result.not_searched = beside + (result.not_searched.empty() ? "" : "; ") + result.not_searched;
   }
   if (result.violation) {
     keeping_what_was_found(result,

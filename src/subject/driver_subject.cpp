@@ -97,6 +97,8 @@ void driver_subject::make_files() {
 ending driver_subject::end() {
   const auto ended = command_->end();
   const auto& last = command_->last_end();
+  has_ring_ = has_ring_ || command_->noticed().rings > 0;
+  was_forced_ = was_forced_ || command_->noticed().forced > 0;
   steps_.clear();
   try {
     const auto round = round_in(last);
@@ -156,6 +158,22 @@ std::optional<driven_round> driver_subject::round_in(const command_end& ended) {
   if (!ended.status) return std::nullopt;
   if (*ended.status == 0) return std::nullopt;
   throw misspoken(how_it_ended(*ended.status));
+}
+
+std::string driver_subject::not_held() const {
+  std::string all;
+  const auto add = [&](bool is_so, std::string_view what) {
+    if (is_so) all.append(all.empty() ? "" : "; ").append(what);
+  };
+  add(has_ring_, "what its runtime does by an io_uring of its own cannot be held");
+  add(closes_what_others_use(test_),
+      "whether a handle is closed when another process calls it is decided in the memory of its "
+      "runtime");
+  add(!is_stable_,
+      "calls that look alike came in another order from run to run, so that one schedule may have "
+      "been executed for another");
+  add(was_forced_, "it was not at rest when some calls were chosen");
+  return all;
 }
 
 engine_traits driver_subject::traits() const {

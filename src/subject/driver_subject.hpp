@@ -43,7 +43,7 @@ class driver_subject final : public judged_subject {
 
   std::span<const step> steps() const noexcept override { return steps_; }
   engine_traits traits() const override;
-  bool is_stable() const noexcept override { return is_stable_; }
+  std::string not_held() const override;
   /// Of the last run: the calls that were held, in the order in which they were executed.
   std::span<const executed_call> executed() const noexcept { return command_->executed(); }
 
@@ -65,6 +65,8 @@ class driver_subject final : public judged_subject {
   std::vector<step> steps_;
   std::map<candidate, std::ptrdiff_t> operations_;  // of calls: the step that each was of
   bool is_stable_ = true;
+  bool has_ring_ = false;
+  bool was_forced_ = false;
 };
 
 }  // namespace filemap::litmus

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <map>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -24,9 +25,9 @@ class judged_subject : public subject {
   /// Of the last run.
   virtual std::span<const step> steps() const noexcept = 0;
   virtual engine_traits traits() const = 0;
-  /// Has each candidate been the same operation of the test in all runs? Else one schedule may have
-  /// been executed for another.
-  virtual bool is_stable() const noexcept { return true; }
+  /// Why not every schedule may have been had, though each that there was to choose was executed,
+  /// as part of a sentence; empty: it was.
+  virtual std::string not_held() const { return ""; }
 
  protected:
   ending came_to(judgement judged) {

@@ -94,7 +94,6 @@ struct exploration_result {
   std::uint64_t cut = 0;        ///< begun, and found to be equivalent to one that was executed
   std::uint64_t sampled = 0;    ///< of `schedules`: drawn, so some may be equivalent
   std::uint64_t diverged = 0;   ///< of a driver: begun, and not what they were to be
-  bool is_stable = true;        ///< of a driver: no schedule was executed for another
   bool complete = false;        ///< every schedule is equivalent to one of them
   /// What can happen beside the schedules, as one sentence; empty: nothing.
   std::string not_searched;
