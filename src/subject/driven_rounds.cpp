@@ -72,9 +72,15 @@ void order(const test& test, std::vector<step>& steps) {
   }
 }
 
+short_reads shortness_of_reads(const test& test, const mode& mode, const driver_claims& claims) {
+  if (claims.reads_whole) return short_reads::none;
+  return mode.seeks() || uses_cursor(test) ? short_reads::some_that_move_cursors
+                                           : short_reads::some;
+}
+
 }  // namespace
 
-driven_rounds::driven_rounds(const test& test, const mode& mode,
+driven_rounds::driven_rounds(const test& test, const mode& mode, const driver_claims& claims,
                              std::shared_ptr<const model_result> model, bool direct,
                              std::filesystem::path dir)
     : test_(test),
@@ -82,7 +88,7 @@ driven_rounds::driven_rounds(const test& test, const mode& mode,
       direct_(direct),
       dir_(std::move(dir)),
       observed_(observed_by(test)),
-      judge_(test, std::move(model)),
+      judge_(test, std::move(model), shortness_of_reads(test, mode, claims)),
       bytes_(test),
       evidence_(test) {}
 

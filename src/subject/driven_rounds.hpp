@@ -23,8 +23,8 @@ class driven_rounds {
  public:
   /// `test` has the mode's flushes in it, and the model was made of it. `direct`: every handle is
   /// O_DIRECT.
-  driven_rounds(const test& test, const mode& mode, std::shared_ptr<const model_result> model,
-                bool direct, std::filesystem::path dir);
+  driven_rounds(const test& test, const mode& mode, const driver_claims& claims,
+                std::shared_ptr<const model_result> model, bool direct, std::filesystem::path dir);
 
   /// The bytes of the rounds that come.
   void draw(std::uint64_t seed, std::uint64_t round) { judge_.draw(bytes_, seed, round); }

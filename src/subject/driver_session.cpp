@@ -47,7 +47,7 @@ driver_session::driver_session(driver& driver, const test& test, const mode& mod
   result_.model = model(test, mode, how);
   const auto judging = std::make_shared<const model_result>(*result_.model);
   result_.reachable = !judging->complete || counted(test_, judging->allowed) > 0;
-  rounds_ = std::make_unique<driven_rounds>(test_, mode, judging, options.direct, dir_);
+  rounds_ = std::make_unique<driven_rounds>(test_, mode, claims, judging, options.direct, dir_);
   sum_ = std::make_unique<tally>(result_, test_, options.traces);
   driver.begin(told);
 }

@@ -210,8 +210,8 @@ void judge::take_shape(const State& state, SizeOf size_of, shape& numbers) {
   }
 }
 
-judge::judge(const test& test, std::shared_ptr<const model_result> model)
-    : test_(test), observed_(observed_by(test)), model_(std::move(model)) {
+judge::judge(const test& test, std::shared_ptr<const model_result> model, short_reads are_short)
+    : test_(test), observed_(observed_by(test)), model_(std::move(model)), are_short_(are_short) {
   if (!judges()) return;
   for (const auto& state : model_->allowed) {
     take_shape(
@@ -288,9 +288,39 @@ bool judge::matches(const final_state& state, const round_evidence& seen,
   return true;
 }
 
+// The state, but for reads that have returned a part of what they return in it.
+bool judge::is_shortened(const final_state& state, const round_evidence& seen,
+                         const patterns& bytes) const {
+  const auto is_part = [](std::int64_t part, std::int64_t whole) {
+    return part <= whole && (part > 0) == (whole > 0);
+  };
+  for (std::size_t i = 0; i < state.registers.size(); ++i) {
+    const auto& whole = state.registers[i];
+    const auto& part = seen.registers[i];
+    if (whole.set != part.set || whole.failed != part.failed || whole.size != part.size)
+      return false;
+    const bool is_read = has_data(test_.registers[i].producer) && part.res >= 0;
+    if (is_read ? !is_part(part.res, whole.res) : part.res != whole.res) return false;
+    const auto size = part.data.size();
+    if (!is_part(static_cast<std::int64_t>(size), static_cast<std::int64_t>(whole.data.size())) ||
+        !are_bytes_of(whole.data.read(0, size), part.data, bytes)) {
+      return false;
+    }
+  }
+  for (std::size_t i = 0; i < state.files.size(); ++i) {
+    const auto& there = state.files[i];
+    const auto& is = seen.files[i];
+    if (there.exists != is.exists || there.data.size() != is.size) return false;
+    if (observed_.files[i].data && is.exists && !are_bytes_of(there.data, is.data, bytes))
+      return false;
+  }
+  return true;
+}
+
 judgement judge::of(const round_evidence& seen, const patterns& bytes) {
   judgement made;
   made.failure = failure_of(seen);
+  bool is_named = false;
   if (judges()) {
     take_shape(
         seen, [](const auto& file) { return file.size; }, shape_);
@@ -304,11 +334,20 @@ judgement judge::of(const round_evidence& seen, const patterns& bytes) {
           return made;
         }
         made.state = named(seen, bytes, candidate.state);
+        is_named = true;
         break;
       }
     }
+    if (made.stands != judgement::standing::allowed && are_short_ != short_reads::none) {
+      const bool is_allowed =
+          std::any_of(model_->allowed.begin(), model_->allowed.end(),
+                      [&](const final_state& state) { return is_shortened(state, seen, bytes); });
+      if (is_allowed) made.stands = judgement::standing::allowed;
+    }
     if (made.stands != judgement::standing::allowed) {
-      made.stands = judgement::standing::forbidden;
+      made.stands = are_short_ == short_reads::some_that_move_cursors
+                        ? judgement::standing::not_judged
+                        : judgement::standing::forbidden;
       for (std::size_t p = 0; p < test_.processes.size(); ++p) {
         for (std::size_t at = 0; at < seen.results[p].size(); ++at) {
           const auto& result = seen.results[p][at];
@@ -321,7 +360,7 @@ judgement judge::of(const round_evidence& seen, const patterns& bytes) {
       }
     }
   }
-  if (made.stands != judgement::standing::allowed) made.state = named(seen, bytes, nullptr);
+  if (!is_named) made.state = named(seen, bytes, nullptr);
   const bool holds = condition_holds(test_.condition.root, seen, bytes);
   made.counts = holds != (test_.condition.quantifier == quantifier::forall);
   return made;

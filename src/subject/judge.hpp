@@ -75,12 +75,20 @@ struct judgement {
   std::optional<observation> failure;
 };
 
+/// May a read return fewer bytes than there are, but for none?
+enum class short_reads : std::uint8_t {
+  none,
+  some,
+  some_that_move_cursors,  ///< what they leave to the next read the model does not say
+};
+
 /// Judges rounds by their bytes: names are only for showing.
 class judge {
  public:
   /// `test` has the mode's flushes in it, and the model was made of it; nullptr, or a model that is
   /// not complete: nothing is judged but what the condition says.
-  judge(const test& test, std::shared_ptr<const model_result> model);
+  judge(const test& test, std::shared_ptr<const model_result> model,
+        short_reads are_short = short_reads::none);
 
   /// Fills the patterns for a round, so that no two contents that the model or the condition tell
   /// apart are the same bytes by chance. The same for the same arguments.
@@ -105,6 +113,8 @@ class judge {
   template <typename State, typename SizeOf>
   static void take_shape(const State& state, SizeOf size_of, shape& numbers);
   bool matches(const final_state& state, const round_evidence& seen, const patterns& bytes) const;
+  bool is_shortened(const final_state& state, const round_evidence& seen,
+                    const patterns& bytes) const;
   std::optional<observation> failure_of(const round_evidence& seen) const;
   bool is_asked_for(const statement& what, std::int64_t res) const;
   bool condition_holds(std::size_t node, const round_evidence& seen, const patterns& bytes) const;
@@ -115,6 +125,7 @@ class judge {
   const test& test_;
   const observed_fields observed_;
   const std::shared_ptr<const model_result> model_;
+  const short_reads are_short_;
   std::unordered_map<shape, std::vector<candidate_state>, shape_hash> candidates_;
   /// Contents of one place of the evidence that differ in so few bytes that they might come out the
   /// same: groups of which no two may.

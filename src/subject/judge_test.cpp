@@ -19,11 +19,11 @@ using standing = judgement::standing;
 class judged_test {
  public:
   explicit judged_test(std::string_view source, std::string_view mode = "uring",
-                       const model_options& options = {})
+                       const model_options& options = {}, short_reads are_short = short_reads::none)
       : test_(parse(source, "judged")),
         bytes_(test_),
-        judge_(test_,
-               std::make_shared<const model_result>(model(test_, *find_mode(mode), options))) {
+        judge_(test_, std::make_shared<const model_result>(model(test_, *find_mode(mode), options)),
+               are_short) {
     judge_.draw(bytes_, 1, 1);
     for (std::size_t p = 0; p < test_.processes.size(); ++p) {
       const auto& process = test_.processes[p];
@@ -71,6 +71,30 @@ exists (P1:d = new[4k]))";
 
 constexpr slice of_old(std::uint64_t size) { return {1, 0, size}; }
 constexpr slice of_new(std::uint64_t size) { return {2, 0, size}; }
+
+TEST(judge, takes_a_part_of_a_read_for_it_where_reads_may_be_short) {
+  for (const auto are_short : {short_reads::none, short_reads::some}) {
+    judged_test t(overwrite, "uring", {}, are_short);
+    const auto part = t.copy(of_new(100));
+    t.read(1, 0, part);
+    const bool is_allowed = t.judged().stands == judgement::standing::allowed;
+    EXPECT_EQ(is_allowed, are_short == short_reads::some);
+    const std::vector<std::byte> nothing;
+    t.read(1, 0, nothing);
+    EXPECT_EQ(t.judged().stands, judgement::standing::forbidden);
+    auto other = part;
+    other.back() ^= std::byte{0xff};
+    t.read(1, 0, other);
+    EXPECT_EQ(t.judged().stands, judgement::standing::forbidden);
+  }
+}
+
+TEST(judge, cannot_tell_what_short_reads_leave_to_the_next_at_a_cursor) {
+  judged_test t(overwrite, "uring", {}, short_reads::some_that_move_cursors);
+  const std::vector<std::byte> nothing;
+  t.read(1, 0, nothing);
+  EXPECT_EQ(t.judged().stands, judgement::standing::not_judged);
+}
 
 TEST(judge, allows_what_the_model_says_byte_for_byte) {
   judged_test t(overwrite);
