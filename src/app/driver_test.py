@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
+import shlex
 import signal
 import subprocess
 import sys
 import typing
 
-from command_line import PATIENCE, PROGRESS, ROOT, Case, eventually, stderr_of, tap
+from command_line import PATIENCE, PROGRESS, ROOT, Case, eventually, find, stderr_of, tap
 
 folder = pathlib.Path()  # main() sets it
 CANNOT = 125
@@ -248,6 +250,13 @@ class Explored(Driver):
         self.assertEqual(mended["violating"], 0)
         again = self.run_here("tokio-4796", "--mode", tokio, "--replay", found["witness"])
         self.assertIn(found["state"], again.text)
+
+    def test_tells_how_to_repeat_it(self) -> None:
+        self.need_supervision()
+        found = self.run_here("tokio-4796", "--explore", "--mode", self.driver("tokio")).text
+        words = shlex.split(find(r"^Replay +(.*)", found, re.MULTILINE))
+        again = self.run_here(*words[1:])
+        self.assertIn("violates, as the mode may", again.text)
 
 
 def main() -> int:

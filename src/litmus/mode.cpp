@@ -57,6 +57,10 @@ const mode* find_mode(std::string_view name) {
   return nullptr;
 }
 
+std::string argument_of(const mode& mode) {
+  return mode.command.empty() ? mode.name : mode.name + '=' + mode.command;
+}
+
 std::optional<mode> parse_mode(std::string_view name) {
   const bool flush = name.ends_with(flush_suffix);
   if (flush) name.remove_suffix(flush_suffix.size());

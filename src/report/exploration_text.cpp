@@ -260,7 +260,7 @@ class writer : styled_text {
   void replay_line(std::string_view what, const run_settings& asked, const explored_test& explored,
                    const litmus::mode& mode, const executed_schedule& done) {
     std::vector<std::string> words = {
-        asked.command.front(),  explored.argument, "--mode", mode.name, "--replay",
+        asked.command.front(), explored.argument, "--mode", argument_of(mode), "--replay",
         to_string(done.witness)};
     for (const auto& repeated : asked.of_schedules) {
       if (repeated.needs && *repeated.needs != mode.engine) continue;

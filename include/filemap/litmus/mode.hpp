@@ -52,6 +52,9 @@ std::span<const mode> older_modes();
 /// Of either list; nullptr when there is no mode of this name.
 const mode* find_mode(std::string_view name);
 
+/// What stands for it behind `--mode`: its name, of a driver NAME=COMMAND.
+std::string argument_of(const mode& mode);
+
 /// The same, also with a flush: MODE or MODE+flush.
 std::optional<mode> parse_mode(std::string_view name);
 
