@@ -255,7 +255,7 @@ class Explored(Driver):
         self.need_supervision()
         found = self.run_here("tokio-4796", "--explore", "--mode", self.driver("tokio")).text
         words = shlex.split(find(r"^Replay +(.*)", found, re.MULTILINE))
-        again = self.run_here(*words[1:])
+        again = self.run_program(*words[1:])
         self.assertIn("violates, as the mode may", again.text)
 
 
