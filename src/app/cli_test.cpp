@@ -232,8 +232,9 @@ TEST(command_line, models_every_test_in_every_mode_unless_told_which) {
   const auto all = parsed({"--model-only"});
   EXPECT_EQ(all.what, activity::model_only);
   EXPECT_EQ(all.tests.size(), litmus::catalogue().size());
-  EXPECT_EQ(modes_of(all), (words{"uring", "blocking-pool", "tokio-fs", "uring-write-behind",
-                                  "sync", "tokio-fs-1.28", "tokio-fs-1.24"}));
+  EXPECT_EQ(modes_of(all),
+            (words{"uring", "blocking-pool", "tokio-fs", "uring-write-behind", "sync",
+                   "tokio-fs-1.28", "tokio-fs-1.24", "pool-buffered", "pool-buffered-lost"}));
   const auto one = parsed({"--model-only", "append-twice", "--mode", "tokio-fs-1.24"});
   ASSERT_EQ(one.tests.size(), 1U);
   EXPECT_EQ(modes_of(one), words{"tokio-fs-1.24"});

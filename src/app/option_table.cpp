@@ -146,7 +146,7 @@ void add_modes(std::vector<litmus::mode>& modes, const std::string& list) {
       continue;
     }
     std::string known;
-    for (const auto each : {litmus::all_modes(), litmus::older_modes()}) {
+    for (const auto each : {litmus::all_modes(), litmus::older_modes(), litmus::buffered_modes()}) {
       for (const auto& mode : each) known += (known.empty() ? "" : ", ") + mode.name;
     }
     refuse_value(fmt::format("there is no mode '{}'; there are {}", name, known));
@@ -443,7 +443,7 @@ constexpr std::array first_rows = {
         .value = "MODE,...",
         .group = what,
         .help = "uring (default), blocking-pool, tokio-fs, sync, "
-                "uring-write-behind; tokio-fs-1.28, -1.24; MODE+flush; "
+                "uring-write-behind, pool-buffered, …; MODE+flush; "
                 "NAME=COMMAND: a driver (docs/drivers.md)",
         .goes_with = modelling,
         .take = [](line& l, given t) { add_modes(l.options.modes, t); },

@@ -2,7 +2,7 @@
 // search sees the model has; a search that is complete sees all that whole operations can come to;
 // samples see nothing that it does not; a witness repeats its state; what is said to mend does.
 //
-//     agreement [--first SEED] [--tests N] [--seconds S] [--dir DIR]
+//     agreement [--first SEED] [--tests N] [--seconds S] [--dir DIR] [--mode MODE]
 //     agreement --show SEED          prints a test, to be looked at
 //
 // The last line is "N passed, N failed, N skipped", each a test in a mode. Exit status: 0 none
@@ -22,10 +22,12 @@
 #include <cstring>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -40,6 +42,7 @@ struct settings {
   std::uint64_t seconds = 0;  // 0: as long as it takes
   std::uint64_t show = 0;
   std::filesystem::path dir = "/dev/shm";
+  std::string mode;  // empty: every one
 };
 
 std::optional<settings> understand(int argc, char** argv) {
@@ -49,6 +52,10 @@ std::optional<settings> understand(int argc, char** argv) {
     const std::string_view value = argv[i + 1];
     if (option == "--dir") {
       asked.dir = value;
+      continue;
+    }
+    if (option == "--mode") {
+      asked.mode = value;
       continue;
     }
     std::uint64_t number = 0;
@@ -220,6 +227,22 @@ class comparison_of_readers {
   model_result model_;
 };
 
+// Whose calls wait for other things than tokio's or stdio's do, as a driver may claim it of its
+// runtime.
+std::vector<mode> nameless_modes() {
+  auto stat_waits = *find_mode("tokio-fs");
+  stat_waits.name = "statx waits";
+  stat_waits.options.waits = {file_call::statx, file_call::drop_cache, file_call::seek};
+  auto sync_waits = *find_mode("pool-buffered");
+  sync_waits.name = "fsync flushes";
+  sync_waits.options.waits = {file_call::fsync, file_call::clone, file_call::allocate};
+  sync_waits.options.chunk = 512;
+  auto no_seeks = *find_mode("pool-buffered");
+  no_seeks.name = "buffered offsets";
+  no_seeks.options.seeks = false;
+  return {stat_waits, sync_waits, no_seeks};
+}
+
 class comparison_of_many {
  public:
   explicit comparison_of_many(settings asked) : asked_(std::move(asked)) {}
@@ -239,8 +262,11 @@ class comparison_of_many {
   void compare(std::uint64_t seed) {
     const auto source = random_source(seed);
     const auto test = parse(source, fmt::format("random-{}", seed));
-    for (const auto modes : {all_modes(), older_modes()}) {
-      for (const auto& mode : modes) compare(test, mode, seed);
+    const auto others = nameless_modes();
+    for (const auto modes : {all_modes(), older_modes(), buffered_modes(), std::span(others)}) {
+      for (const auto& mode : modes) {
+        if (asked_.mode.empty() || asked_.mode == mode.name) compare(test, mode, seed);
+      }
     }
   }
 
@@ -272,7 +298,8 @@ int main(int argc, char** argv) {
   const auto asked = understand(argc, argv);
   if (!asked) {
     fmt::print(stderr,
-               "Usage: agreement [--first SEED] [--tests N] [--seconds S] [--dir DIR]\n"
+               "Usage: agreement [--first SEED] [--tests N] [--seconds S] [--dir DIR] "
+               "[--mode MODE]\n"
                "       agreement --show SEED\n");
     return 2;
   }

@@ -3,9 +3,9 @@
 // An order is of two statements, by their places in the program: also of what has no operation, as
 // a close that is acknowledged early, or what found its handle closed. There are three kinds:
 //
-// - what was acknowledged early: an operation executed after one that the program orders behind it.
-//   A flush mends that, before the first statement that needs the write to have executed, or one
-//   of each write that may be in flight then;
+// - what was acknowledged early: an operation executed after one that the program orders behind it,
+//   or never, as it was lost in a buffer. A flush mends that, before the first statement that needs
+//   the write to have executed, or one of each write that may be in flight then;
 // - two members of a batch: it becomes a link, or one that goes on behind a failure;
 // - two statements that the program does not order: one process notifies and the other waits. If
 //   there may be a write in flight then, it may have to be flushed before the notification.
@@ -96,7 +96,11 @@ class explainer {
  public:
   explainer(const test& test, const mode& mode, const executed_schedule& schedule,
             const explanation_means& means)
-      : test_(test), schedule_(schedule), means_(means), order_(test, mode) {
+      : test_(test),
+        schedule_(schedule),
+        means_(means),
+        order_(test, mode),
+        buffered_(mode.when == acknowledgement::buffered) {
     for (std::size_t i = 0; i < schedule.steps.size(); ++i) {
       const auto& step = schedule.steps[i];
       steps_.push_back({&step, i, {step.process, step.clock[step.process] - 1U}});
@@ -180,11 +184,11 @@ class explainer {
               path(*earlier->taken, *change.later->taken), false};
     }
     const auto begun = has_begun(*change.later);
-    const auto end = change.flushes(earlier) ? earlier->taken->io.returned : has_ended(*earlier);
+    const auto end = change.flushes(earlier) ? has_executed(*earlier) : has_ended(*earlier);
     if (end <= begun) {  // so it was another write that was overtaken
       earlier =
           *std::find_if(change.flushed.begin(), change.flushed.end(),
-                        [&](const taken_step* write) { return write->taken->io.returned > begun; });
+                        [&](const taken_step* write) { return has_executed(*write) > begun; });
     }
     const bool queued_is_enough =
         !change.flushes(earlier) && order_.acknowledged_early(earlier->where);
@@ -203,6 +207,38 @@ class explainer {
       add_flushes(steps_[write], steps_[index_of(later)]);
     };
     each_overtaking(schedule_.steps, conflicts(test_), found);
+    if (buffered_) find_what_was_left_in_a_buffer(known);
+  }
+  // It may be missed by who is not ordered behind it.
+  void find_what_was_left_in_a_buffer(const std::vector<std::size_t>& known) {
+    for (const auto& write : steps_) {
+      const auto& step = *write.taken;
+      const bool early = step.never_written() || step.acknowledged_early();
+      if (!early || !order_.acknowledged_early(write.where)) continue;
+      if (std::count(known.begin(), known.end(), write.index) > 0) continue;
+      add_flushes(write, *first_that_missed(write));
+    }
+  }
+  // Who could have seen it, or gave its handle up, or was done before it; else it is itself the
+  // last that there is of it.
+  const taken_step* first_that_missed(const taken_step& write) const {
+    const conflicts conflict(test_);
+    const auto handle = named_by(test_, statement_at(write.where).operand);
+    const auto missed = std::find_if(steps_.begin(), steps_.end(), [&](const taken_step& later) {
+      const bool closes = later.taken->what.what == verb::close &&
+                          touches(test_, statement_at(later.where), handle);
+      const bool looks =
+          conflict(later.taken->what, write.taken->what) && came_before(later, write);
+      return (closes || looks) && write.taken->happens_before(*later.taken);
+    });
+    if (missed != steps_.end()) return &*missed;
+    const auto before = std::find_if(steps_.begin(), steps_.end(), [&](const taken_step& later) {
+      return write.taken->happens_before(*later.taken) && came_before(later, write);
+    });
+    return before == steps_.end() ? &write : &*before;
+  }
+  static bool came_before(const taken_step& one, const taken_step& write) {
+    return one.taken->began() && one.taken->io.returned < has_executed(write);
   }
   void add_flushes(const taken_step& write, const taken_step& later) {
     possible_change change;
@@ -212,6 +248,7 @@ class explainer {
     changes_.push_back(change);
     change.at_once = true;
     changes_.push_back(change);
+    if (&later == &write) return;
     change.at_once = false;
     change.flushed = may_be_in_flight_after(later);
     std::erase(change.flushed, &later);
@@ -316,7 +353,7 @@ class explainer {
   void add(kind what, const taken_step& earlier, const taken_step& later,
            std::vector<const taken_step*> flushed) {
     auto end = has_ended(earlier);
-    for (const auto* const write : flushed) end = std::max(end, write->taken->io.returned);
+    for (const auto* const write : flushed) end = std::max(end, has_executed(*write));
     if (end <= has_begun(later)) return;
     possible_change change;
     change.what = what;
@@ -333,6 +370,10 @@ class explainer {
     const auto& step = *one.taken;
     const bool by_operation = step.io.complete() && !order_.acknowledged_early(one.where);
     return by_operation ? step.io.returned : step.returned;
+  }
+  // Of a write: what is in a buffer still, or was lost there, never has.
+  static instant has_executed(const taken_step& write) {
+    return write.taken->never_written() ? instant::max() : write.taken->io.returned;
   }
   // As late as nobody could tell, but where it seeks before.
   instant has_begun(const taken_step& one) const {
@@ -513,6 +554,7 @@ class explainer {
   const executed_schedule& schedule_;
   const explanation_means& means_;
   const program_order order_;
+  const bool buffered_;
   std::vector<taken_step> steps_;
   std::vector<possible_change> changes_;
   std::vector<const possible_change*> made_;  // those that mend

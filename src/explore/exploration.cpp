@@ -205,8 +205,10 @@ std::optional<explanation> explained(const test& test, const mode& mode, const s
                                      const exploration_options& options,
                                      const exploration_result& result) {
   if (repeats(test)) return std::nullopt;
-  // An order only leaves schedules out, but in the mode sync, where it also gives turns to others.
-  const bool leaves_some_out = mode.engine != engine_kind::sync;
+  // An order only leaves schedules out, but in the mode sync, where it also gives turns to others,
+  // and where a flush writes a buffer out, which no schedule without it does at that time.
+  const bool leaves_some_out =
+      mode.engine != engine_kind::sync && mode.when != acknowledgement::buffered;
   if (leaves_some_out && result.complete && result.violating == result.schedules) {
     explanation none;
     none.no_order_helps = true;
@@ -231,6 +233,9 @@ std::optional<explanation> explained(const test& test, const mode& mode, const s
     found.complete = false;
   } else {
     found = explain(test, mode, *result.violation, means);
+    const bool all_are_bad = result.complete && result.violating == result.schedules;
+    found.no_order_helps = mode.when == acknowledgement::buffered && all_are_bad &&
+                           found.complete && found.mended_by.empty();
   }
   found.interrupted = !found.complete && is_interrupted(how);
   return found;

@@ -36,7 +36,7 @@ bool cannot_run(const mode& mode) {
 /// The modes that this kernel can run.
 std::vector<mode> modes() {
   std::vector<mode> all;
-  for (const auto of : {all_modes(), older_modes()}) {
+  for (const auto of : {all_modes(), older_modes(), buffered_modes()}) {
     for (const auto& mode : of) {
       if (!cannot_run(mode)) all.push_back(mode);
     }
@@ -111,6 +111,25 @@ TEST(exploration, of_tokio_4796_finds_one_schedule_where_writes_are_complete) {
     EXPECT_TRUE(result.complete && result.judged && result.as_allowed()) << mode.name;
     EXPECT_FALSE(result.violation || result.why || result.deadlock) << mode.name;
   }
+}
+
+// Which nothing but the end of the round writes out.
+TEST(exploration, executes_what_is_in_buffers_at_the_end_of_a_round_in_every_order) {
+  const fixture f;
+  const auto test = parse(R"(F end
+"in which order are buffers written out when their handles are given up?"
+{ file f = "";  handle w = open f append;  handle v = reopen w append; }
+P0 { append(w, a[2]); append(v, b[2]); append(w, c[2]); }
+exists (f = a[2] b[2] c[2])
+)",
+                          "t.litmus");
+  const auto written = f.explored(test, "pool-buffered");
+  EXPECT_TRUE(written.complete && written.judged && written.as_allowed());
+  EXPECT_EQ(written.schedules, 3U);
+  EXPECT_EQ(written.states.size(), 3U);
+  const auto lost = f.explored(test, "pool-buffered-lost");
+  EXPECT_TRUE(lost.complete && lost.as_allowed());
+  EXPECT_EQ(lost.schedules, 1U);
 }
 
 // The write executes before the fsync, the statx or the read, or after all of them.
@@ -272,6 +291,7 @@ exists (P1:st.size = 0)
 )",
                           "first-mover.litmus");
   for (const auto& mode : modes()) {
+    if (mode.when == acknowledgement::buffered) continue;  // the append comes when all have ended
     EXPECT_EQ(states_of(f, test, mode.name), (texts{"P1:st.size=0;", "P1:st.size=10;"}))
         << mode.name;
   }
@@ -630,6 +650,54 @@ forbidden (P2:s.size = 10)
     EXPECT_FALSE(found.needed) << source;
     EXPECT_TRUE(found.changes.empty()) << source;
   }
+}
+
+TEST(explanation, flushes_a_buffer_though_every_schedule_without_that_is_bad) {
+  constexpr const char* source = R"(F synced
+"does an fsync sync what is in a buffer?"
+{ file f = "";  handle w = open f append;  handle r = open f; }
+P0 { append(w, x[10]);  fsync(w);  notify(synced); }
+P1 { wait(synced);  d = read(r, 0, 10); }
+forbidden (P1:d != x[10])
+)";
+  for (const auto* const mode : {"pool-buffered", "pool-buffered-lost"}) {
+    const auto found = why(source, mode);
+    EXPECT_TRUE(found.needed) << mode;
+    EXPECT_FALSE(found.no_order_helps) << mode;
+    EXPECT_EQ(found.changes, changes{"flush(w) before P0's fsync(w)"}) << mode;
+  }
+}
+
+TEST(explanation, flushes_what_a_close_or_the_end_loses) {
+  const auto closed = why(R"(F closed
+"is it there in the end?"
+{ file f = "";  handle w = open f append; }
+P0 { n = append(w, x[10]);  close(w); }
+forbidden (f = "")
+)",
+                          "pool-buffered-lost");
+  EXPECT_EQ(closed.changes, changes{"flush(w) before P0's close(w)"});
+  const auto left = why(R"(F left
+"is it there in the end?"
+{ file f = "";  handle w = open f append; }
+P0 { n = append(w, x[10]); }
+forbidden (f = "")
+)",
+                        "pool-buffered-lost");
+  EXPECT_TRUE(left.needed);
+  EXPECT_EQ(left.changes, changes{"flush(w) after P0's append(w)"});
+}
+
+TEST(explanation, says_that_no_order_helps_where_no_flush_does_either) {
+  const auto found = why(R"(F always
+"is it ever missing?"
+{ file f = "";  handle w = open f append; }
+P0 { n = append(w, x[10]); }
+forbidden (f = x[10])
+)",
+                         "pool-buffered");
+  EXPECT_TRUE(found.no_order_helps);
+  EXPECT_FALSE(found.needed);
 }
 
 TEST(explanation, flushes_before_the_close_of_a_handle_that_is_dropped) {

@@ -15,8 +15,9 @@ bool takes_a_turn(verb verb) noexcept {
 
 program_order::program_order(const test& test, const mode& mode)
     : test_(test),
-      early_(mode.when == acknowledgement::write_behind),
-      waits_(mode.options.waits),
+      early_(mode.acknowledges_early()),
+      buffered_(mode.when == acknowledgement::buffered),
+      options_(mode.options),
       takes_turns_(mode.engine == engine_kind::sync),
       depends_(test, mode) {
   for (std::size_t p = 0; p < test.processes.size(); ++p) {
@@ -42,11 +43,13 @@ program_order::program_order(const test& test, const mode& mode)
   }
 }
 
-// For the write in flight of its handle (docs/model.md, rule 13).
-bool program_order::waits_for_its_write(verb verb) const noexcept {
-  const auto call = call_of(verb);
-  if (!uses_handle(verb) || !call) return false;
-  return is_write(verb) || verb == verb::flush || waits_.contains(*call);
+// For what is not written yet of its handle (docs/model.md, rules 13 and 27).
+bool program_order::waits_for_its_write(place call) const noexcept {
+  const auto verb = at(call).what;
+  if (verb == verb::close) return options_.drop == drop_kind::flushes;
+  if (!uses_handle(verb)) return false;
+  if (is_write(verb)) return !buffered_ || !acknowledged_early(call) || seeks(call);
+  return verb == verb::flush || options_.waits.contains(call_of(verb).value());
 }
 
 bool program_order::in_one_group(place one, place other) const noexcept {
@@ -59,9 +62,10 @@ bool program_order::executes_before(place first, place second) const {
   if (!ordered(first, second)) return false;
   if (!acknowledged_early(first)) return true;
   const auto handle = named_by(test_, at(first).operand);
+  if (buffered_ && acknowledged_early(second) && touches(test_, at(second), handle)) return true;
   return std::any_of(places_.begin(), places_.end(), [&](place call) {
-    return waits_for_its_write(at(call).what) && touches(test_, at(call), handle) &&
-           ordered(first, call) && same_or_ordered(call, second);
+    return waits_for_its_write(call) && touches(test_, at(call), handle) && ordered(first, call) &&
+           same_or_ordered(call, second);
   });
 }
 
@@ -90,6 +94,7 @@ bool program_order::hides(place earlier, place later) const {
 
 bool program_order::acknowledged_early(place one) const {
   if (!early_ || !is_write(at(one).what) || at(one).drain) return false;
+  if (buffered_ && at(one).data.size >= options_.chunk) return false;  // model.md, rule 28
   return group_of(test_.processes[one.process], one.at) == nullptr;
 }
 

@@ -26,7 +26,7 @@ class program_order {
   /// Does `second` begin only after `first` has returned?
   bool ordered(place first, place second) const { return before_[id(first)][id(second)]; }
   /// Does it begin only after the operation of `first` has ended? Where writes are acknowledged
-  /// early that takes a call of their handle that waits for them.
+  /// early that takes a call of their handle that waits for them, or writes them out.
   bool executes_before(place first, place second) const;
   /// Both are operations on files, and it shows which of them comes first.
   bool conflict(place first, place second) const;
@@ -35,7 +35,7 @@ class program_order {
   /// Would a change of a file come to wait for a look at it if `later` waited for a notification
   /// after `earlier`? Then that hides what the look could have seen.
   bool hides(place earlier, place later) const;
-  /// A write that returns when it is queued.
+  /// A write that returns when it is queued, or in a buffer.
   bool acknowledged_early(place one) const;
   /// Can others see that it has begun, though it has not executed?
   bool seeks(place one) const { return depends_.seeks(one.process, one.at); }
@@ -51,14 +51,15 @@ class program_order {
   bool same_or_ordered(place first, place second) const {
     return first == second || in_one_group(first, second) || ordered(first, second);
   }
-  bool waits_for_its_write(verb verb) const noexcept;
+  bool waits_for_its_write(place call) const noexcept;
   bool in_one_group(place one, place other) const noexcept;
   /// What has happened at the least when somebody else knows that `earlier` has.
   place known_with(place earlier) const noexcept;
 
   const test& test_;
   const bool early_;
-  const file_calls waits_;
+  const bool buffered_;
+  const acknowledgement_options options_;
   const bool takes_turns_;  // in the mode sync
   const dependence depends_;
   std::vector<std::size_t> first_;  // by process: the number of its first statement

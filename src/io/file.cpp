@@ -1,5 +1,6 @@
 #include "filemap/io/file.hpp"
 
+#include <array>
 #include <cerrno>
 #include <fcntl.h>
 #include <system_error>
@@ -8,13 +9,26 @@
 namespace filemap {
 
 std::string_view to_string(acknowledgement when) noexcept {
-  return when == acknowledgement::complete ? "complete" : "write-behind";
+  constexpr std::array<std::string_view, 3> names = {"complete", "write-behind", "buffered"};
+  return names[static_cast<std::size_t>(when)];
+}
+
+std::string_view to_string(drop_kind what) noexcept {
+  constexpr std::array<std::string_view, 3> names = {"runs", "flushes", "lost"};
+  return names[static_cast<std::size_t>(what)];
 }
 
 std::unique_ptr<file> make_file(engine& engine, unique_fd fd, acknowledgement when,
                                 const acknowledgement_options& options) {
-  return when == acknowledgement::complete ? make_complete_file(engine, std::move(fd))
-                                           : make_write_behind_file(engine, std::move(fd), options);
+  switch (when) {
+    case acknowledgement::complete:
+      break;
+    case acknowledgement::write_behind:
+      return make_write_behind_file(engine, std::move(fd), options);
+    case acknowledgement::buffered:
+      return make_buffered_file(engine, std::move(fd), options);
+  }
+  return make_complete_file(engine, std::move(fd));
 }
 
 unique_fd open_file(const std::filesystem::path& path, int flags, unsigned mode) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace filemap::litmus {
 
@@ -48,8 +49,26 @@ std::span<const mode> older_modes() {
   return modes;
 }
 
+// Named as uring-write-behind is: who executes, then when a write is acknowledged. The buffer is of
+// the size that BufWriter and io.BufferedWriter have (and C's BUFSIZ is).
+std::span<const mode> buffered_modes() {
+  static const std::array modes = [] {
+    mode flushes{
+        .name = "pool-buffered",
+        .engine = engine_kind::pool,
+        .when = acknowledgement::buffered,
+        .options = {
+            .chunk = 8192, .waits = waits_of_a_buffer, .seeks = true, .drop = drop_kind::flushes}};
+    auto loses = flushes;
+    loses.name = "pool-buffered-lost";
+    loses.options.drop = drop_kind::lost;
+    return std::array{std::move(flushes), std::move(loses)};
+  }();
+  return modes;
+}
+
 const mode* find_mode(std::string_view name) {
-  for (const auto modes : {all_modes(), older_modes()}) {
+  for (const auto modes : {all_modes(), older_modes(), buffered_modes()}) {
     const auto found = std::find_if(modes.begin(), modes.end(),
                                     [&](const mode& mode) { return mode.name == name; });
     if (found != modes.end()) return &*found;

@@ -31,7 +31,7 @@ constexpr const char* heading =
 
 std::vector<mode> modes() {
   std::vector<mode> all;
-  for (const auto some : {all_modes(), older_modes()}) {
+  for (const auto some : {all_modes(), older_modes(), buffered_modes()}) {
     all.insert(all.end(), some.begin(), some.end());
   }
   return all;

@@ -10,7 +10,7 @@ bool is_invisible(verb verb) noexcept { return is_sync(verb) || verb == verb::dr
 namespace {
 
 // A clone is made by the loop itself, and so is the closing of a handle that is acknowledged early.
-bool is_in_flight(verb verb, bool write_behind) noexcept {
+bool is_in_flight(verb verb, bool early) noexcept {
   switch (verb) {
     case verb::notify:
     case verb::wait:
@@ -19,7 +19,7 @@ bool is_in_flight(verb verb, bool write_behind) noexcept {
     case verb::clone:
       return false;
     case verb::close:
-      return !write_behind;
+      return !early;
     default:
       return true;
   }
@@ -47,7 +47,7 @@ bool has_one_bit(unsigned bits) { return (bits & (bits - 1)) == 0; }
 }  // namespace
 
 bool in_flight(const operation& op, const mode& mode) noexcept {
-  return is_in_flight(op.what.what, mode.when == acknowledgement::write_behind);
+  return is_in_flight(op.what.what, mode.acknowledges_early());
 }
 
 layout::layout(const test& test, const mode& mode, bool atomic) {
@@ -114,7 +114,9 @@ void layout::add_statement(const test& test, const mode& mode, std::uint8_t proc
   }
   if (verb == verb::clone) added.what.other = handle_of[what.other];
   added.past_handle = what.drain || grouped;
-  added.queued = mode.when == acknowledgement::write_behind && is_write(verb) && !added.past_handle;
+  // What is as large as a buffer does not go into one.
+  const bool fits = mode.when != acknowledgement::buffered || what.data.size < mode.options.chunk;
+  added.queued = mode.acknowledges_early() && is_write(verb) && fits && !added.past_handle;
   if (grouped && !in_flight(added, mode)) {
     throw std::invalid_argument("a group has only operations on files");
   }
@@ -125,7 +127,8 @@ void layout::add_statement(const test& test, const mode& mode, std::uint8_t proc
   operations.push_back(added);
 }
 
-// A write that was acknowledged early has returned: there is nothing to cancel.
+// A write that was acknowledged early has returned: there is nothing to cancel. Nor is what went
+// through a buffer anybody's to cancel.
 void layout::find_targets(const mode& mode) {
   for (auto& cancel : operations) {
     if (cancel.what.what != verb::cancel) continue;
@@ -133,6 +136,8 @@ void layout::find_targets(const mode& mode) {
       return each.process == cancel.what.operand && each.in_body == cancel.what.other;
     });
     if (found == operations.end() || !in_flight(*found, mode) || found->queued) continue;
+    const bool by_buffer = mode.when == acknowledgement::buffered && is_write(found->what.what);
+    if (by_buffer && !found->past_handle) continue;
     cancel.target = index_of(*found);
     found->past_handle = true;
   }
@@ -238,16 +243,16 @@ void layout::find_cursors(const test& test, const mode& mode, bool atomic) {
   }
 }
 
-// tokio's complete_inflight. What goes past its handle waits for it too, and lets go of it before
-// it begins.
+// tokio's complete_inflight, or a buffer that is written out. What goes past its handle has that
+// done too, and lets go of the handle before it begins.
 void layout::find_who_settles(const mode& mode) {
-  if (mode.when != acknowledgement::write_behind) return;
+  if (!mode.acknowledges_early()) return;
   const auto waits = [&](file_call call) { return mode.options.waits.contains(call); };
   for (auto& each : operations) {
     const auto verb = each.what.what;
     const auto call = call_of(verb);
-    if (!uses_handle(verb) || is_write(verb) || !call || each.past_handle) continue;
-    each.settles = waits(*call) || (each.seeks && waits(file_call::seek));
+    if (!uses_handle(verb) || !call || each.past_handle || each.queued) continue;
+    each.settles = is_write(verb) || waits(*call) || (each.seeks && waits(file_call::seek));
   }
 }
 
@@ -257,6 +262,14 @@ void layout::place(const test& test, const mode& mode, bool atomic) {
   names = new_words(static_cast<unsigned>(test.files.size()));
   files = new_words(static_cast<unsigned>(test.files.size()));
   handles = new_words(2 * static_cast<unsigned>(test.handles.size()));
+  buffers.resize(test.handles.size());
+  for (std::size_t handle = 0; handle < buffers.size(); ++handle) {
+    if (mode.when != acknowledgement::buffered) break;
+    const auto writes =
+        std::count_if(operations.begin(), operations.end(),
+                      [&](const operation& each) { return each.queued && each.handle == handle; });
+    buffers[handle] = {new_words(static_cast<unsigned>(writes)), static_cast<word>(writes)};
+  }
   for (auto& cursor : cursors) {
     if (cursor != no_word) cursor = new_words(2);
   }
@@ -270,7 +283,7 @@ void layout::place(const test& test, const mode& mode, bool atomic) {
     auto end = words;
     for (auto& unit : units) {
       words = begin;
-      if (unit.grouped && mode.when == acknowledgement::write_behind) unit.settled = new_words(1);
+      if (unit.grouped && mode.acknowledges_early()) unit.settled = new_words(1);
       for (word i = unit.first; i < unit.first + unit.count; ++i) {
         if (!operations[i].queued && in_flight(operations[i], mode)) place(operations[i], atomic);
       }
@@ -291,7 +304,8 @@ void layout::place_queued(const test& test, const mode& mode, bool atomic) {
   for (auto& each : operations) {
     if (!each.queued) continue;
     in_the_back.push_back(index_of(each));
-    if (each.what.data.size > mode.options.chunk) each.accepted = new_words(2);
+    const bool in_parts = mode.when == acknowledgement::write_behind;
+    if (in_parts && each.what.data.size > mode.options.chunk) each.accepted = new_words(2);
     each.only_when_busy = !reseated[each.handle];
     if (!each.only_when_busy) place(each, atomic);
   }

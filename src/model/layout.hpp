@@ -35,8 +35,8 @@ struct operation {
   bool cursor_races = false;     ///< another may move the cursor while it is under way
   bool cursor_in_steps = false;  ///< a ring takes the cursor, and sets it, while others may too
   bool direct = false;
-  bool queued = false;        ///< a write that is acknowledged when it is queued
-  bool settles = false;       ///< it waits for its handle's write in flight, and locks the handle
+  bool queued = false;        ///< a write that is acknowledged when it is queued, or in a buffer
+  bool settles = false;       ///< its handle has nothing left to write, and is locked meanwhile
   bool past_handle = false;   ///< given to the engine itself: it drains, or may be cancelled
   bool handle_stays = true;   ///< no other process opens or closes its handle
   bool alone = false;         ///< no step of another can meddle between its call and its effect
@@ -72,7 +72,8 @@ struct unit {
   word count = 1;
   bool grouped = false;
   group_kind kind = group_kind::batch;
-  word settled = no_word;  ///< of a group in a write-behind mode: members whose handle has settled
+  /// Of a group where writes are acknowledged early: members whose handle has settled.
+  word settled = no_word;
 };
 
 /// A test as the model sees it: its operations, and where in a state their words are.
@@ -89,6 +90,13 @@ struct layout {
   word names = 0;
   word files = 0;
   word handles = 0;
+  /// By handle: the writes in its buffer, from 1, in the order in which they came; then zeros. Of a
+  /// handle that may have none, no words.
+  struct buffer {
+    word first = 0;
+    word room = 0;
+  };
+  std::vector<buffer> buffers;
   std::vector<word> cursors;  ///< by the handle that opened the description; two words each
   word registers = 0;
   word words = 0;

@@ -60,7 +60,10 @@ machine::machine(const test& test, const mode& mode, bool atomic_writes, excess_
     : test_(test),
       observed_(observed_by(test)),
       permitted_(permitted),
-      write_behind_(mode.when == acknowledgement::write_behind),
+      early_(mode.acknowledges_early()),
+      buffered_(mode.when == acknowledgement::buffered),
+      drop_(mode.options.drop),
+      may_be_lost_(early_ && !buffered_ && drop_ == drop_kind::lost),
       clone_waits_(mode.options.waits.contains(file_call::clone)),
       seeks_(mode.seeks()),
       chunk_(mode.options.chunk),
@@ -92,6 +95,7 @@ const word* machine::start() {
     }
   }
   if (!inline_) take_silent_steps();
+  if (buffered_) end_of_round();
   return now_.data();
 }
 
@@ -183,11 +187,14 @@ bool machine::is_silent(const operation& op) const noexcept {
   if (verb == verb::notify) return layout_.one_notify[op.what.operand];
   if (verb == verb::wait) return layout_.one_wait[op.what.operand];
   if (!op.alone) return false;
-  if (!write_behind_) return is_invisible(verb) || verb == verb::flush;
+  if (!early_) return is_invisible(verb) || verb == verb::flush;
   // With a cancel a write may fail, and then it matters who is told.
   if (layout_.cancels) return false;
   if (op.queued) return layout_.own[op.handle] && !(op.seeks && op.cursor_races);
-  return is_invisible(verb) || verb == verb::flush;
+  if (!is_invisible(verb) && verb != verb::flush) return false;
+  // To write a buffer out is none to what others would put there.
+  const bool writes_out = buffered_ && (op.settles || verb == verb::flush);
+  return !writes_out || layout_.own[op.handle];
 }
 
 // --- operations
@@ -212,25 +219,26 @@ bool machine::call(const operation& op) {
     return returns(op, {});
   }
   if (verb == verb::clone) return clone(op);
-  const bool waits = (now_[op.process] & has_called) != 0;
+  const bool waits = (now_[op.process] & (has_called | writes_out)) != 0;
   if (uses_handle(verb) && !waits && is_closed(op.handle)) return returns(op, {.res = -EBADF});
   if (verb == verb::flush) return flush(op);
   if (verb == verb::close) return close(op);
-  if (op.queued) return queue_write(op);
-  if (write_behind_ && (op.past_handle ? uses_handle(verb) : op.settles)) {
+  if (op.queued) return buffered_ ? buffer_write(op) : queue_write(op);
+  if (early_ && (op.past_handle ? uses_handle(verb) : op.settles)) {
     if ((now_[op.process] & past_settled) == 0) {
-      if (!has_settled(op.handle)) return get_handle(op);
+      if (bool moved = false; !settle(op, op.handle, moved)) return moved;
       if (!op.past_handle) now_[handle_word(op.handle)] |= handle_locked;
       if (op.past_handle && lets_seek_in()) {
         now_[op.process] |= past_settled;
         return true;
       }
     }
-    // What goes past its handle asks for the number when it goes.
+    // What goes past its handle is in nobody's way, and asks for the number when it goes.
+    if (op.past_handle) now_[op.process] &= unit_bits;
     if (op.past_handle && is_closed(op.handle)) return returns(op, {.res = -EBADF});
   }
   submit(op);
-  return op.alone || inline_ ? execute(op, {}) : true;
+  return (op.alone && !only_submits_) || inline_ ? execute(op, {}) : true;
 }
 
 // Who waits for a handle has got it: closing it does not change that any more, and of a write of
@@ -244,7 +252,9 @@ bool machine::get_handle(const operation& op) {
 }
 
 void machine::submit(const operation& op) {
-  const bool has_number = uses_handle(op.what.what) && !(in_group(op) && is_closed(op.handle));
+  // What is behind its process has the descriptor that its handle had.
+  const bool is_gone = !op.queued && in_group(op) && is_closed(op.handle);
+  const bool has_number = uses_handle(op.what.what) && !is_gone;
   const auto file = has_number ? file_behind(op.handle) : word{0};
   now_[op.status] = static_cast<word>(file << file_shift);
   set_phase(op, phase::submitted);
@@ -319,7 +329,7 @@ bool machine::fail_at_the_descriptor(const operation& op, how way, bool& over) {
   const auto verb = op.what.what;
   const bool comes_to_it = uses_handle(verb) && verb != verb::close &&
                            phase_of(op) == phase::submitted && !is(op, is_placed);
-  const bool closed_since = comes_to_it && !write_behind_ && file_behind(op.handle) == 0;
+  const bool closed_since = comes_to_it && !early_ && file_behind(op.handle) == 0;
   const bool fails =
       comes_to_it && (file_of(op) == 0 || (closed_since && (!on_ring_ || way.bad_descriptor)));
   over = way.bad_descriptor && !(fails && file_of(op) != 0);
@@ -728,7 +738,7 @@ bool machine::begin_in_the_middle(const operation& op) {
   const auto end = begin + op.what.size;
   const bool has_ends = begin % page_size != 0 || end % page_size != 0;
   if (op.moved == no_word || !has_ends || page_end(begin) >= page_begin(end)) return false;
-  if (file_of(op) == 0 || (!write_behind_ && file_behind(op.handle) == 0)) return false;
+  if (file_of(op) == 0 || (!early_ && file_behind(op.handle) == 0)) return false;
   if (layout_.drains && !may_begin(op)) return false;
   if (in_group(op) && !its_turn(op)) return false;
   if (is(op, to_cancel) || is_locked(op, file_of(op))) return false;
@@ -1101,7 +1111,7 @@ bool machine::has_settled(std::uint8_t handle) const noexcept {
 }
 
 bool machine::flush(const operation& op) {
-  if (write_behind_ && !has_settled(op.handle)) return get_handle(op);
+  if (bool moved = false; early_ && !settle(op, op.handle, moved)) return moved;
   return returns(op, {});
 }
 
@@ -1174,23 +1184,175 @@ void machine::landed(const operation& op) noexcept {
   }
   auto& busy = now_[busy_word(op.handle)];
   if (busy == index_of(op) + 1) busy = 0;  // or it is another file's handle by now
+  if (buffered_) go_on_with(op.handle);
 }
 
 bool machine::clone(const operation& op) {
   const auto original = op.what.other;
-  const bool waits = (now_[op.process] & has_called) != 0;
+  const bool waits = (now_[op.process] & (has_called | writes_out)) != 0;
   if (!waits && is_closed(original)) return returns(op, {.res = -EBADF});
-  if (write_behind_ && clone_waits_ && !has_settled(original)) return get_handle(op);
+  if (bool moved = false; early_ && clone_waits_ && !settle(op, original, moved)) return moved;
   seat(op.handle, file_behind(original));
   return returns(op, {});
 }
 
 // The number is given up at once, whenever the descriptor is.
 bool machine::close(const operation& op) {
+  const bool is_new = (now_[handle_word(op.handle)] & handle_closed) == 0;
   now_[handle_word(op.handle)] |= handle_closed;
-  if (write_behind_) return returns(op, {});
+  if (early_) {
+    if (!is_new || buffered_ || drop_ == drop_kind::flushes) {
+      now_[op.process] |= has_called;
+      return drop(op) || is_new;
+    }
+    return returns(op, {});
+  }
   submit(op);
   return op.alone || inline_ ? execute(op, {}) : true;
+}
+
+// It is the last in the line for the handle, as nobody comes after it.
+bool machine::drop(const operation& op) {
+  if (has_callers_in_line(op)) return false;
+  if (drop_ == drop_kind::flushes) {
+    if (bool moved = false; !settle(op, op.handle, moved)) return moved;
+  } else {
+    if ((now_[handle_word(op.handle)] & handle_locked) != 0) return false;
+    if (drop_ == drop_kind::lost) forget_pending(op.handle);
+    if (drop_ == drop_kind::runs) write_next(op.handle);
+  }
+  return returns(op, {});
+}
+
+bool machine::has_callers_in_line(const operation& op) const noexcept {
+  for (std::size_t process = 0; process < layout_.processes.size(); ++process) {
+    if (process == op.process || has_ended(now_, process)) continue;
+    if ((now_[process] & has_called) == 0) continue;
+    const auto& unit = unit_of(now_, process);
+    for (word i = unit.first; i < unit.first + unit.count; ++i) {
+      const auto& other = layout_.operations[i];
+      if (uses_handle(other.what.what) && other.handle == op.handle) return true;
+    }
+  }
+  return false;
+}
+
+// What is queued of a handle that has been given up, and has not begun.
+bool machine::lose(const operation& op) {
+  const bool given_up =
+      (now_[handle_word(op.handle)] & handle_closed) != 0 || all_have_ended(now_.data());
+  if (!given_up || phase_of(op) != phase::submitted) return false;
+  return complete(op, {});
+}
+
+// --- buffers
+
+bool machine::has_room_for(const operation& op) const noexcept {
+  const auto& buffer = layout_.buffers[op.handle];
+  auto bytes = op.what.data.size;
+  for (word i = 0; i < buffer.room && now_[buffer.first + i] != 0; ++i) {
+    bytes += layout_.operations[now_[buffer.first + i] - 1U].what.data.size;
+  }
+  return bytes <= chunk_;
+}
+
+bool machine::buffer_write(const operation& op) {
+  const auto& buffer = layout_.buffers[op.handle];
+  auto& process = now_[op.process];
+  auto& handle = now_[handle_word(op.handle)];
+  const bool is_free = (handle & handle_locked) == 0;
+  if (op.seeks && is_free && !layout_.own[op.handle] && !is_pending(op.handle)) {
+    handle |= handle_locked;  // until its seek is over
+    process |= writes_out;
+    return true;
+  }
+  if (op.seeks || !has_room_for(op) || (process & writes_out) != 0) {
+    if (bool moved = false; !settle(op, op.handle, moved)) return moved;
+  } else if (!is_free) {
+    return get_handle(op);
+  }
+  if (op.seeks && (only_submits_ || drain_is_in_flight() || !seek_to_offset(op))) return false;
+  auto at = buffer.first;
+  while (now_[at] != 0) ++at;
+  now_[at] = static_cast<word>(index_of(op) + 1);
+  return returns(op, {.res = static_cast<std::int64_t>(op.what.data.size)});
+}
+
+// Has the handle nothing left to write? False: somebody has it, or its buffer is being written out,
+// which may be a step of this process (`moved`). One that keeps the handle then locks it.
+bool machine::settle(const operation& op, std::uint8_t handle, bool& moved) {
+  if (!buffered_) {
+    const bool settled = has_settled(handle);
+    moved = !settled && get_handle(op);
+    return settled;
+  }
+  auto& process = now_[op.process];
+  auto& state = now_[handle_word(handle)];
+  if ((process & writes_out) != 0) {
+    if (now_[busy_word(handle)] != 0) return false;
+    process &= static_cast<word>(~writes_out);
+    state &= static_cast<word>(~handle_locked);
+    return true;
+  }
+  if ((state & handle_locked) != 0) {
+    moved = get_handle(op);
+    return false;
+  }
+  if (!is_pending(handle)) return true;
+  process |= writes_out;
+  state |= handle_locked;
+  write_next(handle);
+  moved = true;
+  return false;
+}
+
+// Each is an operation of its own, which is submitted when the one before it has ended.
+void machine::write_next(std::uint8_t handle) {
+  if (!is_pending(handle) || now_[busy_word(handle)] != 0) return;
+  const auto& buffer = layout_.buffers[handle];
+  const auto begin = now_.begin() + buffer.first;
+  const auto first = *begin;
+  std::rotate(begin, begin + 1, begin + buffer.room);
+  *(begin + buffer.room - 1) = 0;
+  submit(layout_.operations[first - 1U]);
+  now_[busy_word(handle)] = first;
+}
+
+// When one has ended: the next, or what the process was to do that had them written out. What that
+// submits is so before anything that comes later, and others may come before it has an effect.
+void machine::go_on_with(std::uint8_t handle) {
+  write_next(handle);
+  if (now_[busy_word(handle)] != 0) return;
+  for (std::size_t process = 0; process < layout_.processes.size(); ++process) {
+    if (has_ended(now_, process) || (now_[process] & writes_out) == 0) continue;
+    const auto& unit = unit_of(now_, process);
+    const auto member = unit.grouped ? now_[unit.settled] : word{0};
+    const auto& op = layout_.operations[unit.first + member];
+    if ((op.what.what == verb::clone ? op.what.other : op.handle) != handle) continue;
+    const auto before = now_;
+    only_submits_ = true;
+    if (!(unit.grouped ? submit_group(unit) : call(op))) now_ = before;
+    only_submits_ = false;
+    return;
+  }
+}
+
+void machine::forget_pending(std::uint8_t handle) noexcept {
+  const auto& buffer = layout_.buffers[handle];
+  std::fill_n(now_.begin() + buffer.first, buffer.room, word{0});
+}
+
+// Handles that nobody has closed are given up.
+void machine::end_of_round() {
+  if (!all_have_ended(now_.data())) return;
+  for (std::size_t i = 0; i < layout_.buffers.size(); ++i) {
+    const auto handle = static_cast<std::uint8_t>(i);
+    if (drop_ == drop_kind::lost) {
+      forget_pending(handle);
+    } else {
+      write_next(handle);
+    }
+  }
 }
 
 // --- groups
@@ -1205,11 +1367,9 @@ bool machine::has_begun(const unit& unit) const noexcept {
 bool machine::submit_group(const unit& unit) {
   if (unit.settled != no_word && now_[unit.settled] < unit.count) {
     const auto before = now_[unit.settled];
-    while (now_[unit.settled] < unit.count && settle_member(unit)) ++now_[unit.settled];
-    if (now_[unit.settled] < unit.count) {
-      const auto& member = layout_.operations[unit.first + now_[unit.settled]];
-      return get_handle(member) || now_[unit.settled] != before;
-    }
+    bool moved = false;
+    while (now_[unit.settled] < unit.count && settle_member(unit, moved)) ++now_[unit.settled];
+    if (now_[unit.settled] < unit.count) return moved || now_[unit.settled] != before;
     if (lets_seek_in()) return true;
   }
   for (word i = 0; i < unit.count; ++i) submit(layout_.operations[unit.first + i]);
@@ -1217,12 +1377,12 @@ bool machine::submit_group(const unit& unit) {
 }
 
 // One after the other: while it waits for one, another may get busy again.
-bool machine::settle_member(const unit& unit) {
+bool machine::settle_member(const unit& unit, bool& moved) {
   const auto& member = layout_.operations[unit.first + now_[unit.settled]];
   auto& process = now_[member.process];
-  const bool waits = (process & has_called) != 0;
+  const bool waits = (process & (has_called | writes_out)) != 0;
   if (!uses_handle(member.what.what) || (!waits && is_closed(member.handle))) return true;
-  if (!has_settled(member.handle)) return false;
+  if (!settle(member, member.handle, moved)) return false;
   process &= unit_bits;
   return true;
 }

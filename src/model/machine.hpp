@@ -60,6 +60,7 @@ class machine {
       if (!step()) return;
       moved = true;
       if (!inline_) take_silent_steps();
+      if (buffered_) end_of_round();
       keep(now_.data());
     };
     expand(branch);
@@ -109,7 +110,9 @@ class machine {
   static constexpr word has_called = 0x8000;        // it has got its handle, and waits for it
   static constexpr word write_has_sought = 0x4000;  // and is about to be queued
   static constexpr word past_settled = 0x4000;      // of what goes past its handle: it has waited
-  static constexpr word unit_bits = 0x3fff;
+  static constexpr word writes_out = 0x2000;        // its handle, which it has locked
+  static constexpr word unit_bits = 0x1fff;
+  static_assert(max_statements <= unit_bits);
 
   // Which of the ways that an operation may go on.
   enum class view : std::uint8_t { as_it_is, before, after, held };
@@ -155,6 +158,7 @@ class machine {
       const auto& op = layout_.operations[index];
       if (phase_in(from_, op) == phase::idle) continue;
       each_way(op, branch, [&](how way) { return execute(op, way); });
+      if (may_be_lost_) branch([&] { return lose(op); });
     }
   }
 
@@ -195,7 +199,7 @@ class machine {
       go({.fails = true});
       if (may_keep_its_link(op)) go({.keeps_link = true, .fails = true});
     }
-    if (on_ring_ && !op.handle_stays && !write_behind_) {
+    if (on_ring_ && !op.handle_stays && !early_) {
       go({.bad_descriptor = true});
       if (may_keep_its_link(op)) go({.keeps_link = true, .bad_descriptor = true});
     }
@@ -391,11 +395,27 @@ class machine {
   void landed(const operation& op) noexcept;
   bool clone(const operation& op);
   bool close(const operation& op);
+  bool drop(const operation& op);
+  bool lose(const operation& op);
+  bool has_callers_in_line(const operation& op) const noexcept;
+
+  // --- buffers
+  bool is_pending(std::uint8_t handle) const noexcept {
+    const auto& buffer = layout_.buffers[handle];
+    return buffer.room > 0 && now_[buffer.first] != 0;
+  }
+  bool has_room_for(const operation& op) const noexcept;
+  bool buffer_write(const operation& op);
+  bool settle(const operation& op, std::uint8_t handle, bool& moved);
+  void write_next(std::uint8_t handle);
+  void go_on_with(std::uint8_t handle);
+  void forget_pending(std::uint8_t handle) noexcept;
+  void end_of_round();
 
   bool in_group(const operation& op) const noexcept { return unit_of(now_, op.process).grouped; }
   bool has_begun(const unit& unit) const noexcept;
   bool submit_group(const unit& unit);
-  bool settle_member(const unit& unit);
+  bool settle_member(const unit& unit, bool& moved);
   bool may_keep_its_link(const operation& op) const noexcept;
   bool its_turn_in(const unit& unit, word member) const noexcept;
   bool its_turn(const operation& op) const noexcept;
@@ -410,7 +430,10 @@ class machine {
   const test& test_;
   const observed_fields observed_;
   const excess_set permitted_;
-  const bool write_behind_;
+  const bool early_;  // writes are acknowledged before they are done
+  const bool buffered_;
+  const drop_kind drop_;
+  const bool may_be_lost_;  // queued writes of a handle that is closed
   const bool clone_waits_;
   const bool seeks_;
   const std::uint64_t chunk_;
@@ -429,6 +452,7 @@ class machine {
   std::vector<std::vector<std::vector<std::int64_t>>> results_;
   excess_set used_;
   bool out_of_values_ = false;
+  bool only_submits_ = false;    // a call: its effect is a step of its own
   bool waits_for_turn_ = false;  // of the process that runs, on the sync engine
 
   std::vector<word> now_;   // the state that is being made

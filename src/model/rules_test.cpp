@@ -299,7 +299,7 @@ TEST(waits, say_which_calls_wait_for_the_write_in_flight_of_their_handle) {
 {{ file f = ""; handle w = open f append; {}handle r = open f; }}
 P0 {{ append(w, a[5]); {}; st = statx(r); }}
 exists (P0:st.size = 0))",
-                               call[0] == 'c' ? "handle c; " : "", call));
+                               call.starts_with("c =") ? "handle c; " : "", call));
   };
   for (const auto* const call : {"fsync(w)", "read(w, 0, 1)", "truncate(w, 9)", "seek(w, 1)",
                                  "statx(w)", "drop_cache(w)", "c = clone w"}) {
@@ -322,6 +322,127 @@ exists (f.size = 14))";
   const auto without = waits_of_tokio.without(file_call::truncate);
   EXPECT_TRUE(modelled_test(program(source), with("tokio-fs", {.waits = without})).counts());
   EXPECT_FALSE(asks_for_what_is_allowed(source, "tokio-fs"));
+}
+
+using states = std::set<std::string>;
+
+TEST(buffers, are_written_by_nothing_but_who_writes_them_out) {
+  const auto source = [](std::string_view call) {
+    return program(fmt::format(R"(F buffers "?"
+{{ file f = ""; handle w = open f append; {}handle r = open f; }}
+P0 {{ append(w, a[5]); {}; st = statx(r); }}
+exists (P0:st.size = 0))",
+                               call.starts_with("c =") ? "handle c; " : "", call));
+  };
+  for (const auto* const call : {"fsync(w)", "fdatasync(w)", "statx(w)", "drop_cache(w)",
+                                 "sync_range(w, 0, 9)", "c = clone w", "append(w, b[8187])"}) {
+    EXPECT_EQ(modelled_test(source(call), "pool-buffered").states(), states{"P0:st.size=0;"})
+        << call;
+    EXPECT_FALSE(modelled_test(source(call), "blocking-pool").counts()) << call;
+  }
+  for (const auto* const call :
+       {"flush(w)", "read(w, 0, 1)", "seek(w, 1)", "truncate(w, 5)", "append(w, b[8188])",
+        "append(w, b[8192])", "close(w)", "drain fsync(w)", "batch { fsync(w); fsync(r); }"}) {
+    EXPECT_FALSE(modelled_test(source(call), "pool-buffered").counts()) << call;
+  }
+  EXPECT_TRUE(modelled_test(source("close(w)"), "pool-buffered-lost").counts());
+  const auto syncing = [](mode changed) {
+    changed.options.waits = changed.options.waits.with(file_call::fsync);
+    return changed;
+  };
+  EXPECT_FALSE(modelled_test(source("fsync(w)"), syncing(*find_mode("pool-buffered"))).counts());
+}
+
+// BufWriter's rule: not only what is larger.
+TEST(buffers, are_passed_by_a_write_that_is_as_large) {
+  const auto source = [](unsigned size) {
+    return program(fmt::format(R"(F large "?"
+{{ file f = ""; handle w = open f append; handle r = open f; }}
+P0 {{ append(w, a[{}]); st = statx(r); }}
+exists (P0:st.size = 0))",
+                               size));
+  };
+  EXPECT_TRUE(modelled_test(source(8191), "pool-buffered").counts());
+  EXPECT_FALSE(modelled_test(source(8192), "pool-buffered").counts());
+  EXPECT_FALSE(modelled_test(source(8193), "pool-buffered").counts());
+}
+
+TEST(buffers, are_written_out_one_write_after_the_other_in_their_order) {
+  const modelled_test modelled(R"(F order "?"
+{ file f = ""; handle w = open f append; handle r = open f; }
+P0 { append(w, a[2]); append(w, b[2]); flush(w); }
+P1 { d = read(r, 0, 4); }
+exists (P1:d = a[2]))",
+                               "pool-buffered");
+  EXPECT_EQ(modelled.states(), (states{"P1:d=\"\";", "P1:d=a[2];", "P1:d=a[2] b[2];"}));
+}
+
+TEST(buffers, at_the_end_of_a_round_are_written_or_lost_each_handle_for_itself) {
+  constexpr std::string_view source = R"(F end "?"
+{ file f = ""; handle w = open f append; handle v = reopen w append; }
+P0 { append(w, a[2]); append(v, b[2]); append(w, c[2]); }
+exists (f = ""))";
+  EXPECT_EQ(modelled_test(source, "pool-buffered").states(),
+            (states{"f=a[2] b[2] c[2];", "f=a[2] c[2] b[2];", "f=b[2] a[2] c[2];"}));
+  EXPECT_EQ(modelled_test(source, "pool-buffered-lost").states(), states{"f=\"\";"});
+}
+
+TEST(buffers, of_a_clone_are_its_own) {
+  constexpr std::string_view source = R"(F clones "?"
+{ file f = ""; handle w = open f append; handle c = clone w; }
+P0 { append(w, a[2]); append(c, b[2]); close(w); flush(c); }
+exists (f = b[2]))";
+  EXPECT_EQ(modelled_test(source, "pool-buffered").states(), states{"f=a[2] b[2];"});
+  EXPECT_EQ(modelled_test(source, "pool-buffered-lost").states(), states{"f=b[2];"});
+}
+
+TEST(buffers, of_one_handle_are_shared_by_who_writes_through_it) {
+  const modelled_test modelled(R"(F shared "?"
+{ file f = ""; handle w = open f append; }
+P0 { append(w, a[2]); close(w); }
+P1 { n = append(w, b[2]); }
+exists (f = a[2]))",
+                               "pool-buffered");
+  EXPECT_EQ(modelled.states(), (states{"f=a[2];", "f=a[2] b[2];", "f=b[2] a[2];"}));
+}
+
+TEST(buffers, take_their_place_from_the_cursor_when_they_are_written_out) {
+  constexpr std::string_view source = R"(F cursor "?"
+{ file f = old[8]; handle w = open f; handle c = clone w; }
+P0 { write(w, 4, x[2]); seek(c, 6); flush(w); }
+exists (f = old[6] x[2]))";
+  EXPECT_EQ(modelled_test(source, "pool-buffered").states(), states{"f=old[6] x[2];"});
+  EXPECT_EQ(modelled_test(source, "blocking-pool").states(), states{"f=old[4] x[2] old[6..8];"});
+}
+
+TEST(buffers, are_flushed_before_a_notification_in_a_mode_that_flushes) {
+  constexpr std::string_view source = R"(F flush "?"
+{ file f = ""; handle w = open f append; handle r = open f; }
+P0 { append(w, a[5]); notify(e); }
+P1 { wait(e); st = statx(r); }
+exists (P1:st.size = 0))";
+  EXPECT_TRUE(asks_for_what_is_allowed(source, "pool-buffered"));
+  EXPECT_FALSE(asks_for_what_is_allowed(source, "pool-buffered+flush"));
+  EXPECT_FALSE(asks_for_what_is_allowed(source, "pool-buffered-lost+flush"));
+}
+
+TEST(drops, of_a_queued_write_let_it_run_or_wait_for_it_or_lose_it) {
+  const auto test = program(R"(F drop "?"
+{ file f = ""; handle w = open f append; handle r = open f; }
+P0 { append(w, a[5]); close(w); st = statx(r); }
+exists (P0:st.size = 0 \/ f = ""))");
+  auto drops = *find_mode("tokio-fs");
+  EXPECT_EQ(modelled_test(test, drops).states(),
+            (states{"P0:st.size=0; f=a[5];", "P0:st.size=5; f=a[5];"}));
+  drops.options.drop = drop_kind::flushes;
+  EXPECT_EQ(modelled_test(test, drops).states(), states{"P0:st.size=5; f=a[5];"});
+  drops.options.drop = drop_kind::lost;
+  EXPECT_EQ(modelled_test(test, drops).states(),
+            (states{"P0:st.size=0; f=\"\";", "P0:st.size=0; f=a[5];", "P0:st.size=5; f=a[5];"}));
+  auto runs = *find_mode("pool-buffered");
+  runs.options.drop = drop_kind::runs;
+  EXPECT_EQ(modelled_test(test, runs).states(),
+            (states{"P0:st.size=0; f=a[5];", "P0:st.size=5; f=a[5];"}));
 }
 
 TEST(cursors, may_be_moved_between_a_seek_and_a_complete_write_or_read) {

@@ -28,7 +28,9 @@ json to_json(const litmus::test& test, const litmus::explanation& why,
     needed = {
         {"acknowledged_early", why.needed->acknowledged_early},
         {"before", operation(test, done, why.needed->earlier)},
-        {"after", operation(test, done, why.needed->later)},
+        {"after", why.needed->later == why.needed->earlier
+                      ? "the end of the round"
+                      : operation(test, done, why.needed->later)},
         {"queued_is_enough", why.needed->queued_is_enough},
         {"path", list(why.needed->path, [&](auto at) { return operation(test, done, at); })},
     };

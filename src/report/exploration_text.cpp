@@ -33,6 +33,10 @@ struct event {
 std::vector<event> events_of(const std::vector<step>& steps) {
   std::vector<event> events;
   for (const auto& step : steps) {
+    if (step.never_written()) {
+      events.push_back({step.returned, &step, event::queued});
+      continue;
+    }
     if (!step.io.complete()) {
       if (step.returned != instant{}) events.push_back({step.returned, &step, event::whole});
       continue;
@@ -79,7 +83,7 @@ class writer : styled_text {
     }
     const auto& done = *run.schedule;
     line("{}  schedule {}", bold(run.mode.name), to_string(done.witness));
-    time_line(run.test, done);
+    time_line(run.test, run.mode.when, done);
     if (done.deadlock) {
       line("{}", paint("31", "Deadlock: nothing can execute, and not all have ended."));
       return take();
@@ -196,12 +200,12 @@ class writer : styled_text {
   void why(const litmus::test& test, const exploration_result& result) {
     const auto& done = *result.violation;
     if (!result.why) {
-      witness(test, done);
+      witness(test, result.mode.when, done);
       return;
     }
     const auto& why = *result.why;
     if (why.needed) {
-      needed(test, done, *why.needed);
+      needed(test, result.mode.when, done, *why.needed);
     } else if (why.no_order_helps) {
       line("Why   no order of these operations helps: every schedule comes to it");
     } else if (why.interrupted) {
@@ -213,7 +217,7 @@ class writer : styled_text {
     } else {
       line("Why   not found: not every change was tried to its end, for want of time");
     }
-    witness(test, done);
+    witness(test, result.mode.when, done);
     for (const auto& mended : why.mended_by) {
       line("      mended by  {}   {} of {} {}", mended.change, mended.violating,
            plural(mended.schedules, "schedule"), mended.schedules == 1 ? "violates" : "violate");
@@ -224,7 +228,7 @@ class writer : styled_text {
     }
   }
 
-  void needed(const litmus::test& test, const executed_schedule& done,
+  void needed(const litmus::test& test, acknowledgement when, const executed_schedule& done,
               const litmus::needed_order& order) {
     const auto& earlier = done.steps[order.earlier];
     const auto& later = done.steps[order.later];
@@ -232,26 +236,37 @@ class writer : styled_text {
     const auto second = name_of(test, later);
     if (!order.acknowledged_early) {
       const bool returns_early = earlier.acknowledged_early() && !earlier.batched;
-      const auto until = order.queued_is_enough ? " queued" : returns_early ? " executed" : "";
+      const auto until = order.queued_is_enough ? fmt::format(" {}", early_word(when))
+                         : returns_early || earlier.never_written() ? " executed"
+                                                                    : "";
       line("Why   Nothing orders {} and {}.", first, second);
       line("      needed   {}{} → {}", first, until, second);
       return;
     }
-    line("Why   {} was acknowledged when its bytes were queued, not when the kernel had them.",
-         first);
+    if (when == acknowledgement::buffered) {
+      line("Why   {} was buffered, and {} handed to the kernel.", first,
+           earlier.never_written() ? "never" : "only later");
+    } else {
+      line("Why   {} was acknowledged when its bytes were queued, not when the kernel had them.",
+           first);
+    }
+    if (order.later == order.earlier) {  // nobody was to come after it but who looks at the files
+      line("      needed   {} executed → the handles are given up", first);
+      return;
+    }
     line("      needed   {} executed → {}", first, second);
-    std::string path = first + " queued";
+    auto path = fmt::format("{} {}", first, early_word(when));
     for (const auto at : order.path) path += " → " + to_string(test, done.steps[at].what);
     line("      have     {} → {}", path, second);
   }
 
-  void witness(const litmus::test& test, const executed_schedule& done) {
+  void witness(const litmus::test& test, acknowledgement when, const executed_schedule& done) {
+    const auto* const early = when == acknowledgement::buffered ? "buffer" : "queue";
     std::string words;
     for (const auto& event : events_of(done.steps)) {
       const auto what = event.step->what.what;
       if (!litmus::is_file_operation(what)) continue;
-      words +=
-          fmt::format("{}.{}  ", to_string(what), event.what == event::queued ? "queue" : "run");
+      words += fmt::format("{}.{}  ", to_string(what), event.what == event::queued ? early : "run");
     }
     line("      witness  {}   {}", words, to_string(test, done.state));
   }
@@ -260,8 +275,8 @@ class writer : styled_text {
   void replay_line(std::string_view what, const run_settings& asked, const explored_test& explored,
                    const litmus::mode& mode, const executed_schedule& done) {
     std::vector<std::string> words = {
-        asked.command.front(), explored.argument, "--mode", argument_of(mode), "--replay",
-        to_string(done.witness)};
+        asked.command.front(), explored.argument, "--mode",
+        argument_of(mode),     "--replay",        to_string(done.witness)};
     for (const auto& repeated : asked.of_schedules) {
       if (repeated.needs && *repeated.needs != mode.engine) continue;
       words.insert(words.end(), repeated.words.begin(), repeated.words.end());
@@ -269,18 +284,21 @@ class writer : styled_text {
     line("{:<7} {}", what, shell_command(words));
   }
 
-  void time_line(const litmus::test& test, const executed_schedule& done) {
+  void time_line(const litmus::test& test, acknowledgement when, const executed_schedule& done) {
     line("Time line");
     std::size_t number = 0;
     for (const auto& event : events_of(done.steps)) {
-      const auto outcome = outcome_of(event);
+      const auto outcome = outcome_of(event, when);
       line("{:>10}  P{}  {:<{}}{}", ++number, event.step->process,
            to_string(test, event.step->what), outcome.empty() ? 0 : 22, outcome);
     }
   }
 
-  static std::string outcome_of(const event& event) {
-    if (event.what == event::queued) return "queued";
+  static std::string outcome_of(const event& event, acknowledgement when) {
+    if (event.what == event::queued) {
+      return fmt::format("{}{}", early_word(when),
+                         event.step->never_written() ? ", never written" : "");
+    }
     const auto& io = event.step->io;
     if (!io.complete()) return "";
     if (has_size(event.step->what.what) && io.res >= 0) {

@@ -1,11 +1,14 @@
 #pragma once
 
 #include "filemap/base/stats.hpp"
+#include "filemap/io/file.hpp"
 #include "filemap/model/model.hpp"
 
 #include "base/units.hpp"
 #include "subject/command_subject.hpp"
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <map>
@@ -28,6 +31,18 @@ inline std::string error_name(int error) {
 inline std::string plural(std::uint64_t count, std::string_view what) {
   const auto* const ending = count == 1 ? "" : what.ends_with('s') ? "es" : "s";
   return fmt::format("{} {}{}", format_count(count), what, ending);
+}
+
+/// A write is acknowledged when …
+constexpr std::string_view acknowledged_when(acknowledgement when) noexcept {
+  constexpr std::array<std::string_view, 3> words = {
+      "the kernel has done it", "its bytes are queued", "its bytes are in a buffer"};
+  return words[static_cast<std::size_t>(when)];
+}
+
+/// "queued": what a write is that was acknowledged early.
+constexpr std::string_view early_word(acknowledgement when) noexcept {
+  return when == acknowledgement::buffered ? "buffered" : "queued";
 }
 
 /// What is noted of states, each once.

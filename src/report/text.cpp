@@ -129,14 +129,12 @@ class text_writer : styled_text {
 
   std::string describe(const mode_result& mode) const {
     constexpr std::array engines = {"one io_uring", "blocking threads", "one thread, inline"};
-    const bool early = mode.mode.when == acknowledgement::write_behind;
     const bool is_driver = mode.mode.engine == litmus::engine_kind::driver;
     if (is_driver && !mode.model) return "a driver";
     return fmt::format(
         "{}; a write is acknowledged when {}{}; {} is {}",
         is_driver ? mode.engine.name : engines[static_cast<std::size_t>(mode.mode.engine)],
-        early ? "its bytes are queued" : "the kernel has done it",
-        mode.mode.flush ? ", then flushed" : "",
+        acknowledged_when(mode.mode.when), mode.mode.flush ? ", then flushed" : "",
         is_litmus_test() ? "what the test asks about" : "a stale read",
         !is_judged(mode)           ? "not known to be allowed or not"
         : mode.allows_violations() ? "allowed"
@@ -279,7 +277,7 @@ class text_writer : styled_text {
   void latencies(const mode_result& mode) {
     line("Latency       {:>9} {:>9} {:>9} {:>9}", "p50", "p99", "p99.9", "max");
     for (const auto& [what, latency] : mode.latency) latency_row(to_string(what), latency);
-    if (mode.mode.when == acknowledgement::write_behind) {
+    if (mode.mode.acknowledges_early()) {
       latency_row("append done", mode.append_executed);
     }
   }
@@ -349,6 +347,18 @@ class text_writer : styled_text {
     return note;
   }
 
+  // Of what never happened nothing can be said to have overtaken it.
+  void what_was_lost(const round_trace& trace) {
+    const auto lost = std::find_if(trace.steps.begin(), trace.steps.end(),
+                                   [](const step& step) { return step.never_written(); });
+    if (lost == trace.steps.end()) return;
+    wrapped("  Why  ",
+            fmt::format("{} was buffered, and never handed to the kernel",
+                        to_string(run_.test, lost->what)),
+            7);
+    line("  Fix  flush before the handle is given up");
+  }
+
   // The first overtaking of the round, in words.
   void why(const mode_result& mode, const round_trace& trace) {
     if (mode.mode.engine == litmus::engine_kind::driver && mode.mode.allows_stale_reads()) {
@@ -361,6 +371,7 @@ class text_writer : styled_text {
       return;
     }
     bool told = false;
+    const bool buffered = mode.mode.when == acknowledgement::buffered;
     each_overtaking(
         trace.steps, litmus::conflicts(run_.test),
         [&](const step& later, const step& earlier, litmus::overtaking verdict) {
@@ -373,17 +384,20 @@ class text_writer : styled_text {
           }
           wrapped("  Why  ",
                   fmt::format(
-                      "{} was acknowledged when its bytes were queued, {} before it was done; {} "
-                      "{} meanwhile, through a handle that knows nothing of that queue",
-                      to_string(earlier.what.what),
+                      "{} was acknowledged when its bytes were {}, {} before it was done; {} {} "
+                      "meanwhile, {}",
+                      to_string(earlier.what.what), buffered ? "in a buffer" : "queued",
                       format_duration(earlier.io.returned - earlier.returned),
                       to_string(later.what.what),
-                      verdict == litmus::overtaking::yes ? "began" : "was in flight"),
+                      verdict == litmus::overtaking::yes ? "began" : "was in flight",
+                      buffered ? "and nothing had written that out"
+                               : "through a handle that knows nothing of that queue"),
                   7);
           if (!mode.mode.flush) {
             line("  Fix  flush before the notification{}", is_litmus_test() ? "" : ": --flush");
           }
         });
+    if (!told) what_was_lost(trace);
   }
 
   // --- all modes
@@ -464,11 +478,15 @@ class text_writer : styled_text {
   // Only what these rounds have shown.
   void story() {
     std::vector<std::string_view> stale;
+    std::set<std::string_view> early;
     bool forbidden = false;
     bool flushed_clean = false;
     for (const auto& mode : run_.modes) {
       const bool shown = mode.violation_count() > 0 || mode.hazards.rounds > 0;
-      if (shown && mode.mode.allows_stale_reads()) stale.push_back(mode.mode.name);
+      if (shown && mode.mode.allows_stale_reads()) {
+        stale.push_back(mode.mode.name);
+        early.insert(mode.mode.when == acknowledgement::buffered ? "in a buffer" : "queued");
+      }
       forbidden = forbidden || (shown && !mode.mode.allows_stale_reads());
       flushed_clean = flushed_clean || (mode.mode.flush && mode.rounds > 0);
     }
@@ -477,9 +495,9 @@ class text_writer : styled_text {
     wrapped(
         "",
         fmt::format("Violations or hazards only in {}, which acknowledge{} a write when its bytes "
-                    "are queued; none where a write is acknowledged when the kernel has done "
-                    "it{}.",
+                    "are {}; none where a write is acknowledged when the kernel has done it{}.",
                     fmt::join(stale, " and "), stale.size() == 1 ? "s" : "",
+                    fmt::join(early.rbegin(), early.rend(), " or "),
                     flushed_clean ? ", and none with a flush before the notification" : ""),
         0);
   }

@@ -7,7 +7,7 @@
 //   them, also a sync, as the question is often just what a sync comes after; and its names;
 // - a handle, where its state can be seen from outside of its process: one that is closed by one
 //   process and used by another, and, where writes are acknowledged early, one that several
-//   processes call (its lock, its write in flight, its stored error);
+//   processes call (its lock, its write in flight or its buffer, its stored error);
 // - the cursor of an open file description, named for the handle that opened it: whoever reads or
 //   writes there moves it, and so does an append that is write(2);
 // - the sequencer, where something drains: what is submitted later than it, and what earlier;
@@ -64,7 +64,8 @@ class dependence::analysis {
  public:
   analysis(const test& test, const mode& mode)
       : test_(test),
-        early_(mode.when == acknowledgement::write_behind),
+        early_(mode.acknowledges_early()),
+        buffered_(mode.when == acknowledgement::buffered),
         waits_(mode.options.waits),
         seeks_(mode.seeks()),
         at_once_(mode.engine == engine_kind::sync),
@@ -87,6 +88,8 @@ class dependence::analysis {
     known.behind = on_files(process, at);
     known.behind.changes |= own_handle(statement);
     if (is_target(process, at)) known.behind.changes |= process_bit(process);
+    // What is behind it in a buffer is submitted when it has ended.
+    if (buffered_ && drains_ && is_write(statement.what)) known.behind.changes |= bit(sequencer);
     known.executing = known.behind;
     known.executing.changes |= process_bit(process);
     known.beginning = beginning(process, at);
@@ -162,9 +165,11 @@ class dependence::analysis {
     return !seeks_before || !waits_.contains(file_call::seek);
   }
 
-  // It is submitted past its handle, which it waits for before.
+  // It is submitted past its handle, which it waits for before. What has returned nobody cancels.
   bool goes_past(std::size_t process, std::size_t at) const {
-    return statement_at(process, at).drain || is_target(process, at) ||
+    const auto& statement = statement_at(process, at);
+    const bool returns_early = early_ && is_write(statement.what);
+    return statement.drain || (is_target(process, at) && !returns_early) ||
            group_of(test_.processes[process], at) != nullptr;
   }
 
@@ -186,7 +191,9 @@ class dependence::analysis {
     const auto& statement = statement_at(process, at);
     if (statement.what == verb::cancel || is_shared_memory(statement.what)) return true;
     if (is_target(process, at)) return true;
-    if (drains_ && is_file_operation(statement.what)) return true;
+    const bool submits =
+        is_file_operation(statement.what) || (buffered_ && statement.what == verb::flush);
+    if (drains_ && submits) return true;
     return own_handle(statement) != 0;
   }
 
@@ -250,6 +257,7 @@ class dependence::analysis {
 
   const test& test_;
   const bool early_;
+  const bool buffered_;
   const file_calls waits_;
   const bool seeks_;
   const bool at_once_;

@@ -131,9 +131,10 @@ constexpr std::array claim_rows = {
     claim_row{"flags", take_flags},
     claim_row{"ack",
               [](driver_claims& into, std::string_view value) {
-                return choose<acknowledgement, 2>(into.when, value,
+                return choose<acknowledgement, 3>(into.when, value,
                                                   {{{"complete", acknowledgement::complete},
-                                                    {"queued", acknowledgement::write_behind}}});
+                                                    {"queued", acknowledgement::write_behind},
+                                                    {"buffered", acknowledgement::buffered}}});
               }},
     claim_row{"waits", take_waits},
     claim_row{"chunk",
@@ -153,7 +154,13 @@ constexpr std::array claim_rows = {
         [](driver_claims& into, std::string_view value) {
           return choose<bool, 2>(into.reads_whole, value, {{{"whole", true}, {"short", false}}});
         }},
-    claim_row{"drop", [](driver_claims&, std::string_view value) { return value == "runs"; }},
+    claim_row{"drop",
+              [](driver_claims& into, std::string_view value) {
+                return choose<drop_kind, 3>(into.options.drop, value,
+                                            {{{"runs", drop_kind::runs},
+                                              {"flushes", drop_kind::flushes},
+                                              {"lost", drop_kind::lost}}});
+              }},
 };
 
 // The words of a line, one after the other.
@@ -263,6 +270,12 @@ driver_claims driver_claims::in(std::string_view line) {
           return word.starts_with(needed) && word.substr(needed.size()).starts_with('=');
         });
     if (!made) throw misspoken(fmt::format("it does not claim {}=", needed));
+  }
+  const bool is_buffered = claims.when == acknowledgement::buffered;
+  if (claims.when != acknowledgement::complete &&
+      is_buffered == (claims.options.drop == drop_kind::runs)) {
+    throw misspoken(is_buffered ? "it claims ack=buffered without drop=flushes or drop=lost"
+                                : "it claims ack=queued without drop=runs");
   }
   return claims;
 }

@@ -51,7 +51,8 @@ class litmus_subject::run final : private process_gate {
         round_(setup_),
         depends_(test, mode),
         at_once_(mode.engine == engine_kind::sync),
-        early_(mode.when == acknowledgement::write_behind),
+        early_(mode.acknowledges_early()),
+        buffered_(mode.when == acknowledgement::buffered),
         stepping_(make_stepping_engine(execution(mode, ring))) {
     assert(!mode.flush);
     setup_.gate = this;
@@ -219,10 +220,12 @@ class litmus_subject::run final : private process_gate {
   const step* beginner_of(const io_op& op) {
     const auto steps = round_.steps();
     started_by_.resize(steps.size(), started::nothing);
+    const bool is_of_buffer = buffered_ && is_behind(op);
     for (std::size_t i = 0; i < steps.size(); ++i) {
       const auto& step = steps[i];
       auto& has = started_by_[i];
-      if (has == started::operation || step.returned != instant{} || !goes_to(step, op)) continue;
+      if (has == started::operation || !goes_to(step, op)) continue;
+      if (is_of_buffer ? !step.never_written() : step.returned != instant{}) continue;
       const bool seeks = has == started::nothing && is_seek_of(step, op);
       if (!seeks && traits_of(step.what.what).code != op.request.code) continue;
       has = seeks ? started::seek : started::operation;
@@ -233,9 +236,14 @@ class litmus_subject::run final : private process_gate {
   bool is_seek_of(const step& step, const io_op& op) const {
     return op.request.code == opcode::seek && depends_.seeks(step.process, place_of(step));
   }
+  // In a file that acknowledges early only what has been acknowledged must be carried out, whatever
+  // comes. A buffer is written out in the order in which its writes came, and those returned then.
+  bool is_behind(const io_op& op) const {
+    return early_ && op.request.mandatory && op.request.code == opcode::write;
+  }
   bool goes_to(const step& step, const io_op& op) const {
     if (!uses_handle(step.what.what) || step.what.what == verb::close) return true;
-    const auto* const handle = files_->handle(step.what.operand);
+    const auto* const handle = files_->last_opened(step.what.operand);
     return (handle != nullptr ? handle->fd() : -1) == op.request.fd;
   }
 
@@ -250,8 +258,7 @@ class litmus_subject::run final : private process_gate {
       found->at = place_of(*step);
       found->is_known = true;
       found->seeks = is_seek_of(*step, op);
-      // In a write-behind file only what is queued must be carried out, whatever comes.
-      found->behind = early_ && op.request.mandatory && op.request.code == opcode::write;
+      found->behind = is_behind(op);
     } else {  // what goes on with a write in parts, or is none of a statement's own
       const auto& body = setup_.test.processes[found->process].body;
       found->is_known = found->is_known && traits_of(body[found->at].what).code == op.request.code;
@@ -358,6 +365,7 @@ class litmus_subject::run final : private process_gate {
   const dependence depends_;
   const bool at_once_;
   const bool early_;
+  const bool buffered_;
   std::optional<round_files> files_;
 
   // The run.

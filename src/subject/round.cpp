@@ -68,7 +68,8 @@ round_files::round_files(const round_setup& setup, std::size_t index, const patt
     : setup_(&setup),
       named_(setup.test, setup.dir, index),
       owned_(setup.test.handles.size()),
-      handles_(setup.test.handles.size()) {
+      handles_(setup.test.handles.size()),
+      last_opened_(handles_.size()) {
   named_.make(bytes);
   for (std::size_t i = 0; i < handles_.size(); ++i) {
     const auto& declared = setup.test.handles[i];
@@ -81,7 +82,7 @@ round_files::round_files(const round_setup& setup, std::size_t index, const patt
         open_handle(i, at_once(handles_[declared.source]->clone()));
         break;
       case handle_origin::same:
-        handles_[i] = handles_[declared.source];
+        last_opened_[i] = handles_[i] = handles_[declared.source];
         break;
       case handle_origin::later:
         break;
@@ -101,7 +102,7 @@ void round_files::reset(const patterns& bytes) {
 
 void round_files::open_handle(std::size_t index, std::unique_ptr<file> opened) noexcept {
   owned_[index] = std::move(opened);
-  handles_[index] = owned_[index].get();
+  last_opened_[index] = handles_[index] = owned_[index].get();
 }
 
 void round_files::detach_handle(std::size_t index) {
@@ -199,7 +200,11 @@ task<> round::begin_processes(task_scope& scope, round_files& files) {
 
 // What was acknowledged early must end before the round can be judged, and before its files go.
 task<> round::land(round_files& files) {
-  if (setup_.mode.when != acknowledgement::write_behind) co_return;
+  if (setup_.mode.when == acknowledgement::complete) co_return;
+  if (setup_.mode.when == acknowledgement::buffered) {
+    co_await with_scope([&](task_scope& scope) { return land_buffers(scope, files); });
+    co_return;
+  }
   for (const auto& handle : files.owned()) {
     if (handle == nullptr) continue;
     const auto flushed = co_await handle->flush();
@@ -207,10 +212,23 @@ task<> round::land(round_files& files) {
   }
 }
 
+// The handles are given up, each for itself. Their descriptors stay, for another round.
+task<> round::land_buffers(task_scope& scope, round_files& files) {
+  for (const auto& handle : files.owned()) {
+    if (handle != nullptr) scope.spawn(land_buffer(files, *handle));
+  }
+  co_return;
+}
+
+task<> round::land_buffer(const round_files& files, file& handle) {
+  const auto dropped = co_await handle.drop();
+  if (!dropped.ok()) fail(what_failed_behind(files, handle), dropped.error());
+}
+
 // The last write through a handle that nobody has been told the end of.
 verb round::what_failed_behind(const round_files& files, const file& handle) const noexcept {
   const auto failed = std::find_if(steps_.rbegin(), steps_.rend(), [&](const step& step) {
-    return is_write(step.what.what) && files.handle(step.what.operand) == &handle &&
+    return is_write(step.what.what) && files.last_opened(step.what.operand) == &handle &&
            step.io.complete() && step.io.res < 0;
   });
   return failed != steps_.rend() ? failed->what.what : verb::flush;
@@ -233,6 +251,7 @@ void round::end_step(std::size_t process, const statement& what, step& step, pla
   step.returned = clock::now();
   place.ended = true;
   place.res = result.res;
+  step.acknowledged = result.ok();
   if (result.ok() && has_size(what.what)) step.size = place.status.stx_size;
   if (result.ok() || !setup_.checks) return;
   processes_[process].failed = true;
@@ -357,8 +376,8 @@ io_request round::request_of(const round_files& files, std::size_t process, cons
   }
 }
 
-// A complete handle that takes less than all has been seen to write short; a write-behind one takes
-// a chunk at a time.
+// A handle that takes less than all has been seen to write short; but a write-behind one takes a
+// chunk at a time.
 task<io_result> round::write_through(file& handle, const statement& what, step& step) {
   auto& self = processes_[step.process];
   const auto chunk = written_by(step.process, what);
@@ -444,8 +463,9 @@ task<io_result> round::execute(round_files& files, const statement& what, place&
       result = co_await clone(files, what);
       break;
     case verb::close:
-      if (setup_.mode.when == acknowledgement::write_behind) {
-        files.detach_handle(what.operand);
+      if (setup_.mode.acknowledges_early()) {
+        files.detach_handle(what.operand);  // the descriptor stays, for what is in flight
+        result = co_await handle->drop();
       } else {
         result = co_await handle->close(&step.io);
       }
@@ -588,8 +608,7 @@ bool round::is_closed(const round_files& files, const statement& what) const noe
 
 // A write that was acknowledged early has returned: there is nothing to cancel.
 bool round::goes_past_its_handle(const statement& what, const place& place) const noexcept {
-  const bool returns_early =
-      setup_.mode.when == acknowledgement::write_behind && is_write(what.what);
+  const bool returns_early = setup_.mode.acknowledges_early() && is_write(what.what);
   return what.drain || (place.cancellable && !returns_early);
 }
 

@@ -61,6 +61,8 @@ class round_files {
 
   /// nullptr for one that no process has opened yet, or whose opening has failed.
   file* handle(std::size_t index) const noexcept { return handles_[index]; }
+  /// The last that was opened as this one, also when it is detached.
+  const file* last_opened(std::size_t index) const noexcept { return last_opened_[index]; }
   void open_handle(std::size_t index, std::unique_ptr<file> opened) noexcept;
   /// No later use finds the handle, under any of its names; it is closed with the round's files.
   void detach_handle(std::size_t index);
@@ -77,6 +79,7 @@ class round_files {
   named_files named_;
   std::vector<std::unique_ptr<file>> owned_;  // by handle, empty for `same`; then the detached
   std::vector<file*> handles_;
+  std::vector<const file*> last_opened_;
 };
 
 /// One round at a time of a test, interpreted as coroutines: a process is a task, a statement an
@@ -167,6 +170,8 @@ class round {
   io_request request_of(const round_files& files, std::size_t process, const statement& what,
                         place& place) const;
   task<> land(round_files& files);
+  task<> land_buffers(task_scope& scope, round_files& files);
+  task<> land_buffer(const round_files& files, file& handle);
   verb what_failed_behind(const round_files& files, const file& handle) const noexcept;
   void check(const process_state& reader);
   void look(const round_files& files);

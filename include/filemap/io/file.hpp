@@ -18,24 +18,37 @@ namespace filemap {
 enum class acknowledgement : std::uint8_t {
   complete,      ///< the kernel has done it
   write_behind,  ///< the bytes are queued: what tokio::fs::File does
+  buffered,      ///< the bytes are in a buffer of the handle: what stdio and BufWriter do
 };
 
 std::string_view to_string(acknowledgement when) noexcept;
+
+/// What a close does with what was acknowledged and is not written: of a write-behind handle with
+/// the write in flight, of a buffered one with what is in its buffer.
+enum class drop_kind : std::uint8_t {
+  runs,     ///< returns at once; it is written later. tokio::fs::File
+  flushes,  ///< returns when it is written. fclose(3), io.BufferedWriter.close
+  lost,     ///< returns at once; it is not written. async_fs::File
+};
+
+std::string_view to_string(drop_kind what) noexcept;
 
 enum class sync_kind : std::uint8_t { fsync, fdatasync };
 
 /// A handle of an open file on an engine.
 ///
 /// Where a call takes a `record`, it is filled when the operation itself has completed; that may be
-/// after the call has returned, so it must live until the next `flush`, `sync` or `read` of the
-/// same handle returns; of `close`, until the handle is destroyed. A call that took several system
-/// calls records the first `submitted` and `started`, the last `returned`, and the bytes of all.
+/// after the call has returned, so it must live until the next `flush` of the same handle, or
+/// another call that waits for it, returns; of `close`, until the handle is destroyed. Of a write
+/// that is lost in a buffer it is never filled. A call that took several system calls records the
+/// first `submitted` and `started`, the last `returned`, and the bytes of all.
 class file {
  public:
   file() = default;
   file(const file&) = delete;
   file& operator=(const file&) = delete;
-  /// Closes the descriptor, after whatever is still in flight on this handle.
+  /// Closes the descriptor, after whatever is still in flight on this handle. What is in a buffer
+  /// then is lost: `drop` comes before.
   virtual ~file() = default;
 
   /// Writes at an offset, `at_cursor` or `at_end`. May take less than all of `data`.
@@ -53,11 +66,15 @@ class file {
   /// Any other operation on this handle's descriptor (`request.fd` is set to it), for what
   /// tokio::fs has no call for: sync_range, allocate, punch, drop_cache.
   virtual task<io_result> apply(io_request request, io_record* record = nullptr) = 0;
-  /// Waits for what is in flight on this handle, whose failure is kept for a later call; no system
-  /// call. For who is to start operations on the descriptor itself, past the handle.
+  /// Waits for what is in flight on this handle, or writes its buffer out; a failure is kept for a
+  /// later call. For who is to start operations on the descriptor itself, past the handle.
   virtual task<> settle() = 0;
-  /// Closes the descriptor: at once by an operation of the engine, or, acknowledged early, after
-  /// what is in flight, and the result is 0. Every later call is -EBADF and touches no descriptor.
+  /// Does with what is not written what `close` does with it, and leaves the descriptor open. The
+  /// result is 0, or the failure of a write that it waited for.
+  virtual task<io_result> drop() = 0;
+  /// Closes the descriptor: at once by an operation of the engine, write-behind after what is in
+  /// flight, and then the result is 0; buffered after `drop`, whose failure is the result. Every
+  /// later call is -EBADF and touches no descriptor.
   /// What was already started through `fd` may find the number free or another file's.
   virtual task<io_result> close(io_record* record = nullptr) = 0;
   /// A second handle of the same open file description: dup(2), so the cursor is shared.
@@ -78,17 +95,27 @@ inline constexpr file_calls waits_of_tokio = {
     file_call::truncate, file_call::clone,     file_call::allocate, file_call::punch,
     file_call::flush,    file_call::sync_range};
 
+/// Which calls of C's stdio and of Python's io module write a buffer out first: fsync(2) and
+/// fstat(2) of the number know nothing of it, and neither does dup(2).
+inline constexpr file_calls waits_of_a_buffer = {file_call::read, file_call::seek,
+                                                 file_call::truncate, file_call::flush};
+
 /// How a mode acknowledges, beside when; the defaults are those of tokio from 1.37 on, but for
 /// `seeks`. Of a complete handle only `seeks` means anything.
 struct acknowledgement_options {
-  /// Bytes that are queued of one write: 16 KiB up to tokio 1.24, then 2 MiB.
+  /// Write-behind: bytes that are queued of one write, 16 KiB up to tokio 1.24, then 2 MiB.
+  /// Buffered: bytes that a buffer has.
   std::size_t chunk = 2 << 20;
-  /// The calls that wait for the write in flight of their handle. `write` and `flush` do in any
-  /// case: a handle has one operation in flight, and to wait is what a flush is for.
+  /// The calls that come after what is not written yet of their handle: write-behind, they wait for
+  /// the write in flight; buffered, they write the buffer out first. `flush` does in any case, as
+  /// that is what it is for; so does a `write`, as a handle has one operation in flight, or where
+  /// the buffer has no room for it or it is at an offset that is a seek.
   file_calls waits = waits_of_tokio;
   /// Reads and writes at an offset are a seek and a read or write at the cursor, which clones
   /// share. tokio's are, as it has no others; a ring has an offset in every entry.
   bool seeks = false;
+  /// Our engines have `runs` write-behind, and buffered the others.
+  drop_kind drop = drop_kind::runs;
 
   friend bool operator==(const acknowledgement_options&, const acknowledgement_options&) = default;
 };
@@ -100,6 +127,11 @@ std::unique_ptr<file> make_complete_file(engine& engine, unique_fd fd);
 /// may be destroyed with an operation in flight; the engine must outlive the operation.
 std::unique_ptr<file> make_write_behind_file(engine& engine, unique_fd fd,
                                              const acknowledgement_options& options = {});
+
+/// Such a handle may not be destroyed while a call of it is under way; buffered_file.cpp has the
+/// rules. Of `options.drop` it has `flushes` and `lost`.
+std::unique_ptr<file> make_buffered_file(engine& engine, unique_fd fd,
+                                         const acknowledgement_options& options);
 
 /// No complete handle of ours seeks: `options` are of one that acknowledges early.
 std::unique_ptr<file> make_file(engine& engine, unique_fd fd, acknowledgement when,

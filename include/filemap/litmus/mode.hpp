@@ -28,11 +28,11 @@ struct mode {
   acknowledgement_options options = {};
   std::string command = {};  ///< of a driver: for /bin/sh
 
+  /// Does a write return before the kernel has done it?
+  bool acknowledges_early() const noexcept { return when != acknowledgement::complete; }
   /// May a reader miss what was flushed? Only when writes are acknowledged early and nobody
   /// flushes.
-  bool allows_stale_reads() const noexcept {
-    return when == acknowledgement::write_behind && !flush;
-  }
+  bool allows_stale_reads() const noexcept { return acknowledges_early() && !flush; }
   /// Is a read or write at an offset a seek, and then one at the cursor? (Not past its handle.)
   bool seeks() const noexcept { return options.seeks; }
   /// Does an append set the cursor behind it? write(2) does; a ring appends at an offset.
@@ -49,7 +49,10 @@ std::span<const mode> all_modes();
 /// Older versions of a mode, to be asked for by name: tokio-fs-1.24, tokio-fs-1.28.
 std::span<const mode> older_modes();
 
-/// Of either list; nullptr when there is no mode of this name.
+/// Those with a buffer, likewise: pool-buffered, pool-buffered-lost.
+std::span<const mode> buffered_modes();
+
+/// Of one of the lists; nullptr when there is no mode of this name.
 const mode* find_mode(std::string_view name);
 
 /// What stands for it behind `--mode`: its name, of a driver NAME=COMMAND.

@@ -48,6 +48,7 @@ struct step {
   io_record io;            ///< the operation itself, for those that are one on the file
   std::uint64_t size = 0;  ///< of a statx: what it said
   vector_clock clock{};
+  bool acknowledged = false;  ///< it has returned, and with no error
   /// Of a batch: the process went on to the next member as soon as this one was submitted.
   bool batched = false;
   bool grouped = false;  ///< submitted with others: `returned` is when the last of them had
@@ -66,6 +67,10 @@ struct step {
   /// later says what it did: a short count.)
   bool began() const noexcept {
     return io.complete() && io.submitted != instant{} && io.res != -ECANCELED;
+  }
+  /// A write of which the kernel has not heard: it is in a buffer, or was lost there.
+  bool never_written() const noexcept {
+    return acknowledged && is_write(what.what) && !io.complete();
   }
   /// The process went on before the operation had returned.
   bool acknowledged_early() const noexcept { return io.complete() && io.returned > returned; }
