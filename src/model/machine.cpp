@@ -1329,12 +1329,25 @@ void machine::go_on_with(std::uint8_t handle) {
     const auto member = unit.grouped ? now_[unit.settled] : word{0};
     const auto& op = layout_.operations[unit.first + member];
     if ((op.what.what == verb::clone ? op.what.other : op.handle) != handle) continue;
+    if (unit.grouped && is_settled_again(unit, member) && has_others_in_line(op)) {
+      bool moved = false;
+      if (settle_member(unit, moved)) ++now_[unit.settled];
+      return;
+    }
     const auto before = now_;
     only_submits_ = true;
     if (!(unit.grouped ? submit_group(unit) : call(op))) now_ = before;
     only_submits_ = false;
     return;
   }
+}
+
+// A later member of the group has the same handle: whoever waits for that comes in between.
+bool machine::is_settled_again(const unit& unit, word member) const noexcept {
+  const auto first = layout_.operations.begin() + unit.first;
+  return std::any_of(first + member + 1, first + unit.count, [&](const operation& later) {
+    return uses_handle(later.what.what) && later.handle == first[member].handle;
+  });
 }
 
 void machine::forget_pending(std::uint8_t handle) noexcept {

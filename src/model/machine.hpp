@@ -409,6 +409,7 @@ class machine {
   bool settle(const operation& op, std::uint8_t handle, bool& moved);
   void write_next(std::uint8_t handle);
   void go_on_with(std::uint8_t handle);
+  bool is_settled_again(const unit& unit, word member) const noexcept;
   void forget_pending(std::uint8_t handle) noexcept;
   void end_of_round();
 
