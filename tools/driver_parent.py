@@ -31,8 +31,16 @@ MEANINGS = {  # of the claims that are one word of several
     "cursor": ["positional", "shared"],
     "read": ["whole", "short"],
     "drop": ["runs", "flushes", "lost"],
+    "full": ["written", "kept"],
 }
-DEFAULTS = {"waits": "", "chunk": "2097152", "cursor": "positional", "read": "whole", "drop": "runs"}
+DEFAULTS = {
+    "waits": "",
+    "chunk": "2097152",
+    "cursor": "positional",
+    "read": "whole",
+    "drop": "runs",
+    "full": "written",
+}
 
 now = time.monotonic_ns
 

@@ -94,7 +94,7 @@ bool program_order::hides(place earlier, place later) const {
 
 bool program_order::acknowledged_early(place one) const {
   if (!early_ || !is_write(at(one).what) || at(one).drain) return false;
-  if (buffered_ && at(one).data.size >= options_.chunk) return false;  // model.md, rule 28
+  if (buffered_ && !options_.fits(at(one).data.size)) return false;  // model.md, rule 28
   return group_of(test_.processes[one.process], one.at) == nullptr;
 }
 

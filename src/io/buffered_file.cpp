@@ -64,7 +64,7 @@ class buffered_file final : public file {
       const auto written = co_await write_out();
       if (!written.ok()) co_return written;
     }
-    if (data.size() >= options_.chunk) {
+    if (!options_.fits(data.size())) {
       const auto request = io_request::write(fd_.get(), position, data);
       const auto result = co_await perform(engine_, request, record);
       co_return result;

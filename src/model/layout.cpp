@@ -114,8 +114,7 @@ void layout::add_statement(const test& test, const mode& mode, std::uint8_t proc
   }
   if (verb == verb::clone) added.what.other = handle_of[what.other];
   added.past_handle = what.drain || grouped;
-  // What is as large as a buffer does not go into one.
-  const bool fits = mode.when != acknowledgement::buffered || what.data.size < mode.options.chunk;
+  const bool fits = mode.when != acknowledgement::buffered || mode.options.fits(what.data.size);
   added.queued = mode.acknowledges_early() && is_write(verb) && fits && !added.past_handle;
   if (grouped && !in_flight(added, mode)) {
     throw std::invalid_argument("a group has only operations on files");

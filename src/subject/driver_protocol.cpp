@@ -144,6 +144,11 @@ constexpr std::array claim_rows = {
                 into.options.chunk = *bytes;
                 return true;
               }},
+    claim_row{"full",
+              [](driver_claims& into, std::string_view value) {
+                return choose<bool, 2>(into.options.keeps_full, value,
+                                       {{{"written", false}, {"kept", true}}});
+              }},
     claim_row{"cursor",
               [](driver_claims& into, std::string_view value) {
                 return choose<bool, 2>(into.options.seeks, value,
@@ -271,11 +276,8 @@ driver_claims driver_claims::in(std::string_view line) {
         });
     if (!made) throw misspoken(fmt::format("it does not claim {}=", needed));
   }
-  const bool is_buffered = claims.when == acknowledgement::buffered;
-  if (claims.when != acknowledgement::complete &&
-      is_buffered == (claims.options.drop == drop_kind::runs)) {
-    throw misspoken(is_buffered ? "it claims ack=buffered without drop=flushes or drop=lost"
-                                : "it claims ack=queued without drop=runs");
+  if (claims.when == acknowledgement::buffered && claims.options.drop == drop_kind::runs) {
+    throw misspoken("it claims ack=buffered without drop=flushes or drop=lost");
   }
   return claims;
 }

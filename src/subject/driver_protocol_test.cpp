@@ -68,8 +68,8 @@ TEST(driver_claims, are_refused_with_what_is_wrong) {
       {line + " chunk=0", "its claim chunk=0 has no meaning"},
       {line + " waits=rename", "its claim waits=rename has no meaning"},
       {line + " cursor", "its claim cursor has no meaning"},
+      {line + " full=half", "its claim full=half has no meaning"},
       {line + " drop=late", "its claim drop=late has no meaning"},
-      {"hello 1 x 1 verbs= flags= ack=queued drop=lost", "ack=queued without drop=runs"},
       {"hello 1 x 1 verbs= flags= ack=buffered", "ack=buffered without drop=flushes or drop=lost"},
       {line + " speed=high", "its claim speed=high has no meaning"},
   };

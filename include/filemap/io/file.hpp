@@ -116,6 +116,14 @@ struct acknowledgement_options {
   bool seeks = false;
   /// Our engines have `runs` write-behind, and buffered the others.
   drop_kind drop = drop_kind::runs;
+  /// Buffered: a write that is just as large as the buffer stays in it, as Python's does; else it
+  /// is written at once, as BufWriter's is.
+  bool keeps_full = false;
+
+  /// Does a write of so many bytes go into an empty buffer?
+  bool fits(std::uint64_t bytes) const noexcept {
+    return keeps_full ? bytes <= chunk : bytes < chunk;
+  }
 
   friend bool operator==(const acknowledgement_options&, const acknowledgement_options&) = default;
 };
