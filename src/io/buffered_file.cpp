@@ -9,8 +9,8 @@
 // A write that does not fit beside what is pending has that written out first. Then it is pending
 // itself, or, if it is as large as the buffer or larger, it is written at once, and returns when
 // the kernel has done it: BufWriter's rule (`write_cold` in
-// library/std/src/io/buffered/bufwriter.rs, which says why not only what is larger). Python fills
-// the buffer up with a part of it.
+// library/std/src/io/buffered/bufwriter.rs, which says why not only what is larger). Python's keeps
+// one that is just as large (`keeps_full`).
 //
 // What each call does about what is pending:
 //   write     see above; at an offset, where that is a seek: writes out, seeks, and is pending then
