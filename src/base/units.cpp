@@ -13,12 +13,12 @@ namespace filemap {
 
 namespace {
 
-struct split {
+struct number_and_unit {
   double number;
   std::string_view unit;
 };
 
-split split_number(std::string_view text) {
+number_and_unit split_number(std::string_view text) {
   double number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc{} || !std::isfinite(number) || number < 0) {
