@@ -96,6 +96,13 @@ class Right(Driver):
         finished = self.run_here("punch-read", "-n", "20", "--mode", PYTHON, expect=CANNOT)
         self.assertRegex(finished.text, r"cannot run: python [0-9.]+ has no punch")
 
+    def test_cannot_be_told_a_directory_with_a_blank(self) -> None:
+        here = os.path.join(self.files, "a b")
+        os.mkdir(here)
+        finished = self.run_program("tokio-4796", "-n", "5", "--dir", here, "--mode", PYTHON)
+        self.assertEqual(finished.status, CANNOT)
+        self.assertIn("choose another --dir", finished.text)
+
     def test_cannot_run_the_experiment_and_says_what_to_name(self) -> None:
         finished = self.run_here("-n", "20", "--mode", PYTHON, expect=CANNOT)
         self.assertIn("filemap-uring tokio-4796", finished.text)

@@ -1,5 +1,6 @@
 #include "driver_protocol.hpp"
 
+#include "filemap/io/engine.hpp"
 #include "filemap/litmus/experiment.hpp"
 
 #include <algorithm>
@@ -380,6 +381,13 @@ std::optional<std::string> driver_protocol::refusal_in(std::string_view line) {
 }
 
 // --- a batch of rounds
+
+void driver_protocol::check(const std::filesystem::path& directory) {
+  if (directory.string().find_first_of(" \t\r\n") == std::string::npos) return;
+  throw unsupported(
+      fmt::format("{} has a blank in it, and a driver is told it as a word; choose another --dir",
+                  directory.string()));
+}
 
 std::string driver_protocol::run(std::size_t count, const std::filesystem::path& directory,
                                  const patterns& bytes) {

@@ -74,6 +74,8 @@ class driver_protocol {
   /// Of the answer to that: why it cannot; nothing: it can. Throws misspoken.
   static std::optional<std::string> refusal_in(std::string_view line);
 
+  /// Throws `unsupported` where a directory cannot be told as a word.
+  static void check(const std::filesystem::path& directory);
   /// What asks for rounds 0 to `count` - 1, whose files are in `directory`.
   std::string run(std::size_t count, const std::filesystem::path& directory, const patterns& bytes);
   /// A line of the answer to that; rounds are added to `rounds`. True: it was the last one. Throws

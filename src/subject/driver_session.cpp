@@ -39,6 +39,7 @@ driver_session::driver_session(driver& driver, const test& test, const mode& mod
   result_.engine.features = claims.words;
   if (options.reuse_file)
     throw unsupported("a driver's rounds have fresh files; leave --reuse-file out");
+  driver_protocol::check(dir_);
   if (const auto lack = claims.lack_for(test_, options.direct)) throw unsupported(*lack);
   auto told = test_;
   for (auto& handle : told.handles) handle.direct = handle.direct || options.direct;

@@ -59,6 +59,7 @@ driver_subject::driver_subject(const test& test, const mode& mode, const driver_
       acknowledges_early_(mode.when != acknowledgement::complete),
       directory_(std::filesystem::canonical(how.directory) / "tmp" / "round"),
       rounds_(test_, mode, claims, std::move(model), false, how.directory) {
+  driver_protocol::check(directory_);
   if (const auto lack = claims.lack_for(test_, false)) throw unsupported(*lack);
   rounds_.draw(0, 0);
   command_settings command;
