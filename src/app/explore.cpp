@@ -4,6 +4,8 @@
 #include "cli.hpp"
 #include "explore/driver_exploration.hpp"
 
+#include <algorithm>
+#include <chrono>
 #include <exception>
 #include <new>
 #include <stdexcept>
@@ -31,7 +33,9 @@ litmus::exploration_options exploration_options_of(const options& asked,
 litmus::driver_subject::settings settings_of(const options& asked, const litmus::mode& mode,
                                              const std::filesystem::path& dir,
                                              const std::atomic<bool>* interrupt) {
-  return {mode.command, dir, asked.round_timeout, interrupt};
+  // A run has the start of its runtime in it, of which each call is heard.
+  constexpr std::chrono::seconds at_least{60};
+  return {mode.command, dir, std::max<nanoseconds>(asked.round_timeout, at_least), interrupt};
 }
 
 litmus::exploration_result explore_by(const options& asked, const litmus::test& test,

@@ -148,6 +148,10 @@ void driver_subject::time_operations() {
 // Nothing: it has come to its end, and the round had not.
 std::optional<driven_round> driver_subject::round_in(const command_end& ended) {
   std::string_view output = ended.output;
+  if (output.empty()) {
+    throw misspoken(ended.status ? how_it_ended(*ended.status)
+                                 : "a run with one round has not ended in time");
+  }
   driver_claims::in(take_line(output));
   if (const auto refusal = driver_protocol::refusal_in(take_line(output))) {
     throw unsupported(fmt::format("{} {} {}", claims_.runtime, claims_.version, *refusal));
@@ -156,9 +160,8 @@ std::optional<driven_round> driver_subject::round_in(const command_end& ended) {
   while (!output.empty()) {
     if (protocol_.take(take_line(output), rounds)) return std::move(rounds.front());
   }
-  if (!ended.status) return std::nullopt;
-  if (*ended.status == 0) return std::nullopt;
-  throw misspoken(how_it_ended(*ended.status));
+  if (ended.status && *ended.status != 0) throw misspoken(how_it_ended(*ended.status));
+  return std::nullopt;
 }
 
 std::string driver_subject::not_held() const {

@@ -620,8 +620,14 @@ supervisor::rest supervisor::go_on() {
   for (;;) {
     if (options_.interrupt != nullptr && options_.interrupt->load()) return rest::interrupted;
     if (had_.look() > options_.run_timeout) return rest::out_of_time;
-    const bool is_idle = held_.empty() && asleep_.empty() && !expects_input();
-    if (wait_for_event(!held_.empty() ? between_looks : is_idle ? nothing_to_do : 1ms)) {
+    // Who has said all that is expected ends at once; who has not yet is not to be held up by
+    // looks.
+    const auto between = !held_.empty()          ? between_looks
+                         : !asleep_.empty()      ? nanoseconds(1ms)
+                         : !expects_input()      ? nothing_to_do
+                         : has_said_last_words() ? nanoseconds(1ms)
+                                                 : nanoseconds(5ms);
+    if (wait_for_event(between)) {
       if (is_over()) return rest::over;
       continue;
     }
