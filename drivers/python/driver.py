@@ -111,7 +111,9 @@ def aligned(data: bytes) -> memoryview:
 class Buffered(Descriptor):
     """A handle as open(path, "r+b") gives it. What is at an offset is at the cursor, after a seek."""
 
-    claims = f"ack=buffered chunk={BUFFER} full=kept waits=read,seek,flush,truncate cursor=shared drop=flushes"
+    claims = (
+        f"ack=buffered chunk={BUFFER} full=kept waits=read,seek,flush,truncate cursor=shared drop=flushes"
+    )
     flags = ["append", "dsync"]
 
     def __init__(self, fd: int, flags: int) -> None:
