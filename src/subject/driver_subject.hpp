@@ -43,6 +43,7 @@ class driver_subject final : public judged_subject {
 
   std::span<const step> steps() const noexcept override { return steps_; }
   engine_traits traits() const override;
+  bool may_diverge() const noexcept override { return true; }
   std::string not_held() const override;
   /// Of the last run: the calls that were held, in the order in which they were executed.
   std::span<const executed_call> executed() const noexcept { return command_->executed(); }

@@ -25,6 +25,8 @@ class judged_subject : public subject {
   /// Of the last run.
   virtual std::span<const step> steps() const noexcept = 0;
   virtual engine_traits traits() const = 0;
+  /// May a run go another way than the same choices have led before? A runtime's threads may.
+  virtual bool may_diverge() const noexcept { return false; }
   /// Why not every schedule may have been had, though each that there was to choose was executed,
   /// as part of a sentence; empty: it was.
   virtual std::string not_held() const { return ""; }
