@@ -212,7 +212,7 @@ std::vector<litmus::mode> modes_to_compare() {
 
 std::vector<litmus::mode> every_mode() {
   std::vector<litmus::mode> modes;
-  for (const auto each : {litmus::all_modes(), litmus::older_modes(), litmus::buffered_modes()}) {
+  for (const auto each : litmus::mode_lists()) {
     modes.insert(modes.end(), each.begin(), each.end());
   }
   return modes;

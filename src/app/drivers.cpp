@@ -40,8 +40,8 @@ void take_claims(options& asked, drivers& drivers) {
       spdlog::info("{}: {}", mode.name, failed.what());  // the row will say so
     }
     modes.push_back(mode);
-    const bool is_early = mode.when != acknowledgement::complete;
-    if (asked.compares && is_early && !mode.flush) modes.push_back(mode.with_flush());
+    if (asked.compares && mode.acknowledges_early() && !mode.flush)
+      modes.push_back(mode.with_flush());
   }
   asked.modes = std::move(modes);
 }

@@ -146,7 +146,7 @@ void add_modes(std::vector<litmus::mode>& modes, const std::string& list) {
       continue;
     }
     std::string known;
-    for (const auto each : {litmus::all_modes(), litmus::older_modes(), litmus::buffered_modes()}) {
+    for (const auto each : litmus::mode_lists()) {
       for (const auto& mode : each) known += (known.empty() ? "" : ", ") + mode.name;
     }
     refuse_value(fmt::format("there is no mode '{}'; there are {}", name, known));

@@ -67,8 +67,12 @@ std::span<const mode> buffered_modes() {
   return modes;
 }
 
+std::array<std::span<const mode>, 3> mode_lists() {
+  return {all_modes(), older_modes(), buffered_modes()};
+}
+
 const mode* find_mode(std::string_view name) {
-  for (const auto modes : {all_modes(), older_modes(), buffered_modes()}) {
+  for (const auto modes : mode_lists()) {
     const auto found = std::find_if(modes.begin(), modes.end(),
                                     [&](const mode& mode) { return mode.name == name; });
     if (found != modes.end()) return &*found;

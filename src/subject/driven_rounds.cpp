@@ -8,10 +8,6 @@ namespace filemap::litmus {
 
 namespace {
 
-void merge_into(vector_clock& clock, const vector_clock& other) noexcept {
-  for (std::size_t i = 0; i < clock.size(); ++i) clock[i] = std::max(clock[i], other[i]);
-}
-
 // What each step has behind it, by the program. A `wait` has all notifications of its edge that
 // began before it ended: by the test there is one alone, in almost every one.
 void order(const test& test, std::vector<step>& steps) {
@@ -44,7 +40,7 @@ void order(const test& test, std::vector<step>& steps) {
       for (std::size_t p = 0; p < test.processes.size(); ++p) {
         for (std::size_t i = 0; i < at[p]; ++i) {
           const auto& notify = steps[first[p] + i];
-          if (is_before(notify, one)) merge_into(clocks[process], notify.clock);
+          if (is_before(notify, one)) merge(clocks[process], notify.clock);
         }
       }
     }

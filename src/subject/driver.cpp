@@ -46,7 +46,7 @@ void driver::begin(const test& test) {
   const auto line = answer("a test");
   const auto refusal = understood([&] { return driver_protocol::refusal_in(line); });
   if (refusal) {
-    throw unsupported(fmt::format("{} {} {}", claims_.runtime, claims_.version, *refusal));
+    throw unsupported(fmt::format("{} {}", claims_.name(), *refusal));
   }
 }
 

@@ -78,12 +78,12 @@ struct claim_row {
   bool (*take)(driver_claims& into, std::string_view value);
 };
 
-bool take_verbs(std::bitset<verb_count>& into, std::string_view list) {
+bool take_verbs(driver_claims& into, std::string_view list) {
   bool known = true;
   each_item(list, [&](std::string_view name) {
     const auto* const verb = find_verb(name);
     known = known && verb != nullptr;
-    if (verb != nullptr) into.set(static_cast<std::size_t>(verb->what));
+    if (verb != nullptr) into.verbs.set(static_cast<std::size_t>(verb->what));
   });
   return known;
 }
@@ -127,8 +127,7 @@ bool choose(Value& into, std::string_view word,
 }
 
 constexpr std::array claim_rows = {
-    claim_row{"verbs", [](driver_claims& into,
-                          std::string_view list) { return take_verbs(into.verbs, list); }},
+    claim_row{"verbs", take_verbs},
     claim_row{"flags", take_flags},
     claim_row{"ack",
               [](driver_claims& into, std::string_view value) {
@@ -199,6 +198,15 @@ void refuse_trouble(std::string_view line) {
 
 }  // namespace
 
+std::string driver_claims::name() const { return fmt::format("{} {}", runtime, version); }
+
+engine_traits driver_claims::traits() const {
+  engine_traits traits;
+  traits.name = name();
+  traits.features = words;
+  return traits;
+}
+
 mode driver_claims::of(mode named) const {
   named.engine = engine_kind::driver;
   named.when = when;
@@ -207,9 +215,7 @@ mode driver_claims::of(mode named) const {
 }
 
 std::optional<std::string> driver_claims::lack_for(const test& test, bool direct) const {
-  const auto no = [&](std::string_view what) {
-    return fmt::format("{} {} has no {}", runtime, version, what);
-  };
+  const auto no = [&](std::string_view what) { return fmt::format("{} has no {}", name(), what); };
   const auto has = [&](verb what) { return verbs.test(static_cast<std::size_t>(what)); };
   if (checks_itself(test)) {
     return "a driver runs litmus tests, and not the repeated experiment; name one, as in "
@@ -395,10 +401,14 @@ std::string driver_protocol::run(std::size_t count, const std::filesystem::path&
   for (std::size_t i = 0; i < data_.size(); ++i) {
     text += fmt::format("data {} {}\n", i, hex_of(bytes.bytes(data_[i])));
   }
+  begin_batch(count);
+  return text + fmt::format("run {} {}\n", count, directory.string());
+}
+
+void driver_protocol::begin_batch(std::size_t count) {
   states_.clear();
   told_.assign(count, false);
   batch_begun_ = clock::now();
-  return text + fmt::format("run {} {}\n", count, directory.string());
 }
 
 bool driver_protocol::take(std::string_view line, std::vector<driven_round>& rounds) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "filemap/io/engine.hpp"
 #include "filemap/litmus/mode.hpp"
 #include "filemap/litmus/test.hpp"
 #include "filemap/subject/step.hpp"
@@ -40,6 +41,10 @@ struct driver_claims {
   /// Of the answer to the greeting. Throws misspoken.
   static driver_claims in(std::string_view line);
 
+  /// "tokio 1.24.2".
+  std::string name() const;
+  /// What it executes with, for the report of a result.
+  engine_traits traits() const;
   /// A mode of this driver, with all that it claims.
   mode of(mode named) const;
   /// Why it cannot run a test, or why what it says of one cannot be judged; nothing: it can.
@@ -78,6 +83,8 @@ class driver_protocol {
   static void check(const std::filesystem::path& directory);
   /// What asks for rounds 0 to `count` - 1, whose files are in `directory`.
   std::string run(std::size_t count, const std::filesystem::path& directory, const patterns& bytes);
+  /// Forgets what was told before: rounds of another batch come. (`run` does, too.)
+  void begin_batch(std::size_t count);
   /// A line of the answer to that; rounds are added to `rounds`. True: it was the last one. Throws
   /// misspoken.
   bool take(std::string_view line, std::vector<driven_round>& rounds);

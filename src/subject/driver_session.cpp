@@ -35,8 +35,7 @@ driver_session::driver_session(driver& driver, const test& test, const mode& mod
       dir_(std::move(dir)) {
   result_.mode = mode;
   const auto& claims = driver.claims();
-  result_.engine.name = fmt::format("{} {}", claims.runtime, claims.version);
-  result_.engine.features = claims.words;
+  result_.engine = claims.traits();
   if (options.reuse_file)
     throw unsupported("a driver's rounds have fresh files; leave --reuse-file out");
   driver_protocol::check(dir_);
@@ -134,7 +133,7 @@ void driver_session::account(const batch& batch, const driven_round& round) {
 
 // A write that was acknowledged early, and behind it, by the program, what it conflicts with.
 bool driver_session::may_have_overtaken(std::span<const step> steps) const {
-  if (result_.mode.when == acknowledgement::complete) return false;
+  if (!result_.mode.acknowledges_early()) return false;
   return std::any_of(steps.begin(), steps.end(), [&](const step& earlier) {
     return is_write(earlier.what.what) &&
            std::any_of(steps.begin(), steps.end(), [&](const step& later) {

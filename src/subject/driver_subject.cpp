@@ -56,7 +56,7 @@ driver_subject::driver_subject(const test& test, const mode& mode, const driver_
                                std::shared_ptr<const model_result> model, const settings& how)
     : test_(test),
       claims_(claims),
-      acknowledges_early_(mode.when != acknowledgement::complete),
+      acknowledges_early_(mode.acknowledges_early()),
       directory_(std::filesystem::canonical(how.directory) / "tmp" / "round"),
       rounds_(test_, mode, claims, std::move(model), false, how.directory) {
   driver_protocol::check(directory_);
@@ -92,7 +92,7 @@ void driver_subject::make_files() {
   std::filesystem::create_directory(directory_);
   where_.emplace(directory_);
   files_.emplace(test_, *where_, 0).make(rounds_.bytes());
-  protocol_.run(1, directory_, rounds_.bytes());  // what it tells from now on is of this round
+  protocol_.begin_batch(1);  // what it tells from now on is of this round
 }
 
 ending driver_subject::end() {
@@ -154,7 +154,7 @@ std::optional<driven_round> driver_subject::round_in(const command_end& ended) {
   }
   driver_claims::in(take_line(output));
   if (const auto refusal = driver_protocol::refusal_in(take_line(output))) {
-    throw unsupported(fmt::format("{} {} {}", claims_.runtime, claims_.version, *refusal));
+    throw unsupported(fmt::format("{} {}", claims_.name(), *refusal));
   }
   std::vector<driven_round> rounds;
   while (!output.empty()) {
@@ -180,11 +180,6 @@ std::string driver_subject::not_held() const {
   return all;
 }
 
-engine_traits driver_subject::traits() const {
-  engine_traits traits;
-  traits.name = fmt::format("{} {}", claims_.runtime, claims_.version);
-  traits.features = claims_.words;
-  return traits;
-}
+engine_traits driver_subject::traits() const { return claims_.traits(); }
 
 }  // namespace filemap::litmus

@@ -32,10 +32,6 @@ namespace filemap::litmus {
 
 namespace {
 
-void merge(vector_clock& into, const vector_clock& other) noexcept {
-  for (std::size_t i = 0; i < into.size(); ++i) into[i] = std::max(into[i], other[i]);
-}
-
 // For tasks that cannot wait: cloning a handle that is idle.
 template <typename T>
 T at_once(task<T> task) {

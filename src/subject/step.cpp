@@ -1,10 +1,16 @@
 #include "filemap/subject/step.hpp"
 
+#include <algorithm>
+#include <cstddef>
 #include <utility>
 
 #include <fmt/format.h>
 
 namespace filemap::litmus {
+
+void merge(vector_clock& into, const vector_clock& other) noexcept {
+  for (std::size_t i = 0; i < into.size(); ++i) into[i] = std::max(into[i], other[i]);
+}
 
 instruction instruction_of(const statement& what, const mode& mode) noexcept {
   const bool by_appending = what.what == verb::append && mode.appends_move_cursor();

@@ -2,6 +2,7 @@
 
 #include "filemap/io/file.hpp"
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -51,6 +52,9 @@ std::span<const mode> older_modes();
 
 /// Those with a buffer, likewise: pool-buffered, pool-buffered-lost.
 std::span<const mode> buffered_modes();
+
+/// All three lists.
+std::array<std::span<const mode>, 3> mode_lists();
 
 /// Of one of the lists; nullptr when there is no mode of this name.
 const mode* find_mode(std::string_view name);

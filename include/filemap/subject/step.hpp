@@ -20,6 +20,8 @@ namespace filemap::litmus {
 /// How many of each process's steps had happened before a step, as far as the program orders them:
 /// its own, and what notifications brought (a vector clock).
 using vector_clock = std::array<std::uint32_t, max_processes>;
+/// What has happened before either.
+void merge(vector_clock& into, const vector_clock& other) noexcept;
 
 /// What a step did, and to which handle, name, variable or edge of the test.
 struct instruction {
